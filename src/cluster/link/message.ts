@@ -1,0 +1,146 @@
+import type { DotRange } from '../../core/dot.ts';
+import type { ActorId, ChannelKey, MemberId, Uid } from '../../core/ids.ts';
+import type { Operation } from '../../core/operation.ts';
+import type { Row } from '../../core/row.ts';
+import type { RowKey } from '../../core/row-key.ts';
+import type { VectorRow } from '../../core/version-vector.ts';
+
+/**
+ * What members say to each other. On the wire each is one protobuf envelope (proto/cluster.proto) whose
+ * payload is msgpackr; decoding checks every field (a peer of another release may be wrong too).
+ */
+export type PeerMessage =
+  | Hello
+  | Refused
+  | Operations
+  | Applied
+  | Heartbeat
+  | Pull
+  | Pulled
+  | SnapshotWanted
+  | SnapshotRows
+  | Interest
+  | InterestWanted
+  | Transient;
+
+export const PROTOCOL = { min: 1, max: 1 } as const;
+
+/** First message on a link, in both directions; nothing else is handled before it. */
+export interface Hello {
+  readonly type: 'hello';
+  readonly cluster: string;
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  readonly member: MemberId;
+  readonly slot: number;
+  readonly slots: number;
+  readonly rosterEpoch: number;
+  /** 16 hex digits, made once for each store: tells a wiped store from a restarted one. */
+  readonly storeId: string;
+  readonly actor: ActorId;
+  /** What is on this member's disk. */
+  readonly vector: readonly VectorRow[];
+  /** While it has not caught up it offers no rows, and its silence proves nothing. */
+  readonly catchingUp: boolean;
+}
+
+/** The link is closed after it. `rolled-back`: the peer remembers more of this store than it says. */
+export interface Refused {
+  readonly type: 'refused';
+  readonly code: 'cluster' | 'protocol' | 'slot' | 'slots' | 'rolled-back' | 'not-on-roster' | 'full';
+  readonly message: string;
+}
+
+/** The opener's own operations, in the order of their counters within each shard. */
+export interface Operations {
+  readonly type: 'operations';
+  /** 1, 2, 3 … within the link. */
+  readonly frame: number;
+  readonly operations: readonly Operation[];
+}
+
+/** Everything up to `disk` is on the acceptor's disk, everything up to `routed` is in its index too. */
+export interface Applied {
+  readonly type: 'applied';
+  readonly disk: number;
+  readonly routed: number;
+}
+
+/** Each second, both ways, and after everything that was sent before it on this link. */
+export interface Heartbeat {
+  readonly type: 'heartbeat';
+  readonly wallMs: number;
+  /** Rows of the vector that changed since the last heartbeat on this link, as on disk. */
+  readonly changed: readonly VectorRow[];
+  /** Hash of the whole vector on disk; where it does not fit what the receiver keeps, it asks for all. */
+  readonly vectorHash: number;
+  readonly wantVector: boolean;
+  readonly catchingUp: boolean;
+  readonly interestVersion: number;
+  readonly interestDigest: number;
+  /** Highest `Transient.number` sent on this link. */
+  readonly transients: number;
+}
+
+/** Asks for everything that the receiver holds of these dots, whoever wrote them. */
+export interface Pull {
+  readonly type: 'pull';
+  readonly request: number;
+  readonly ranges: readonly DotRange[];
+  readonly bytesMax: number;
+}
+
+/** `covered`: the parts of the asked ranges that this answer settles; superseded dots are absent. */
+export interface Pulled {
+  readonly type: 'pulled';
+  readonly request: number;
+  readonly operations: readonly Operation[];
+  readonly covered: readonly DotRange[];
+  /** More of the asked ranges is there: ask again for the rest. */
+  readonly more: boolean;
+}
+
+export interface SnapshotWanted {
+  readonly type: 'snapshot-wanted';
+  readonly request: number;
+  readonly shard: number;
+  /** Rows after this key; absent for the first chunk. */
+  readonly after?: RowKey | undefined;
+  readonly bytesMax: number;
+}
+
+/** `vector` was captured before the first row was read; it is adopted after the last row is on disk. */
+export interface SnapshotRows {
+  readonly type: 'snapshot-rows';
+  readonly request: number;
+  readonly shard: number;
+  readonly rows: readonly (readonly [RowKey, Row])[];
+  readonly vector: readonly VectorRow[];
+  readonly last: boolean;
+}
+
+/** What a member has live sessions for. Applied in order of version; anything else: ask for all. */
+export interface Interest {
+  readonly type: 'interest';
+  readonly version: number;
+  /** True: `add` is everything there is. */
+  readonly whole: boolean;
+  readonly add: readonly InterestItem[];
+  readonly remove: readonly InterestItem[];
+}
+
+/** `c` + channel key, or `u` + uid U+0001 device flag U+0001 level U+0001 session number U+0001 since ms. */
+export type InterestItem = string;
+
+export interface InterestWanted {
+  readonly type: 'interest-wanted';
+}
+
+/** A message marked no-persist: numbered by link, outside the vectors, delivered at most once. */
+export interface Transient {
+  readonly type: 'transient';
+  readonly number: number;
+  readonly channel: ChannelKey;
+  readonly sender: Uid;
+  readonly value: Uint8Array;
+}

@@ -1,0 +1,85 @@
+import type { ActorId, ChannelKey, Uid } from './ids.ts';
+import { shardOf } from './placement.ts';
+import { kindOf, type Kind } from './kinds.ts';
+
+/**
+ * Key of a replicated row, which is also its key in the store:
+ * kind letter, shard as a hex digit, then the parts, each after a U+0001 (ids hold no control character).
+ */
+declare const brand: unique symbol;
+export type RowKey = string & { readonly [brand]: 'RowKey' };
+
+export const SEPARATOR = '\u0001';
+const HEX = '0123456789abcdef';
+
+function join(kind: Kind, shard: number, parts: readonly string[]): RowKey {
+  return (kind + HEX[shard]! + SEPARATOR + parts.join(SEPARATOR)) as RowKey;
+}
+
+export function subscriptionKey(channel: ChannelKey, uid: Uid): RowKey {
+  return ('s' + HEX[shardOf(channel)]! + SEPARATOR + channel + SEPARATOR + uid) as RowKey;
+}
+
+export type DenyReason = 'ban' | 'mute' | 'blacklist';
+export type ChannelFlag = 'ban' | 'disband' | 'send_ban';
+
+export function denyKey(channel: ChannelKey, uid: Uid, reason: DenyReason): RowKey {
+  return join('d', shardOf(channel), [channel, 'u', reason, uid]);
+}
+
+export function channelFlagKey(channel: ChannelKey, flag: ChannelFlag): RowKey {
+  return join('d', shardOf(channel), [channel, 'f', flag]);
+}
+
+export function channelRowKey(channel: ChannelKey): RowKey {
+  return join('c', shardOf(channel), [channel]);
+}
+
+export function userKey(uid: Uid): RowKey {
+  return join('p', shardOf(uid), [uid]);
+}
+
+export function tokenKey(uid: Uid, deviceFlag: number): RowKey {
+  return join('t', shardOf(uid), [uid, String(deviceFlag)]);
+}
+
+/** Sorted by seq: 13 hex digits hold every integer below 2^52. */
+export function messageKey(channel: ChannelKey, seq: number, actor: ActorId): RowKey {
+  return join('m', shardOf(channel), [channel, formatSeq(seq), actor]);
+}
+
+export function formatSeq(seq: number): string {
+  return seq.toString(16).padStart(13, '0');
+}
+
+export function sendKeyKey(channel: ChannelKey, sender: Uid, clientMsgNo: string): RowKey {
+  return join('i', shardOf(channel), [channel, sender, clientMsgNo]);
+}
+
+/** First key of all rows of `kind` under `channel`; the range ends before `rangeEnd(prefix)`. */
+export function channelPrefix(kind: Kind, channel: ChannelKey): string {
+  return kind + HEX[shardOf(channel)]! + SEPARATOR + channel + SEPARATOR;
+}
+
+export function shardPrefix(kind: Kind, shard: number): string {
+  return kind + HEX[shard]! + SEPARATOR;
+}
+
+/** The first key after every key that starts with `prefix`; prefixes end in `SEPARATOR`. */
+export function rangeEnd(prefix: string): string {
+  return prefix.slice(0, -1) + '\u0002';
+}
+
+export interface RowKeyParts {
+  readonly kind: Kind;
+  readonly shard: number;
+  readonly parts: readonly string[];
+}
+
+/** Takes a key apart; undefined where it is no row key of a known kind. */
+export function splitRowKey(key: string): RowKeyParts | undefined {
+  const kind = kindOf(key);
+  const shard = HEX.indexOf(key[1] ?? ' ');
+  if (!kind || shard < 0 || key[2] !== SEPARATOR) return undefined;
+  return { kind, shard, parts: key.slice(3).split(SEPARATOR) };
+}

@@ -1,0 +1,113 @@
+import { contextCovers, contextIncludes, type Context } from './context.ts';
+import type { Hlc } from './hybrid-clock.ts';
+import type { ActorId } from './ids.ts';
+
+/** Tag of an entry that is the evidence of a removal. Every other tag means what its kind says. */
+export const REMOVAL = 255;
+
+/** One write as its row keeps it. The shard of its dot is the row's. */
+export interface Entry {
+  readonly actor: ActorId;
+  readonly counter: number;
+  readonly hlc: Hlc;
+  /** 0..254 are the kind's own; `REMOVAL` is evidence. */
+  readonly tag: number;
+  readonly context: Context;
+  /** Encoded by the kind; empty for evidence. */
+  readonly value: Uint8Array;
+}
+
+/** All that is stored under one key. Invariant: sorted by (actor, counter), no dot twice. */
+export type Row = readonly Entry[];
+export const EMPTY_ROW: Row = [];
+
+/**
+ * How the writes under one key combine.
+ * - observed: a write drops what its context covers; what no context covers survives.
+ * - last: the highest (HLC, actor, counter) alone survives.
+ * - once: write once; tag 1 (a recall) wins over everything and erases it.
+ * - all: everything stays.
+ */
+export type MergePolicy = 'observed' | 'last' | 'once' | 'all';
+
+export const RECALL = 1;
+
+/**
+ * The least row that knows what both know. Commutative and idempotent always; associative for the rows
+ * of one causal history, where a context includes the contexts of what it drops (`replace` in
+ * operation.ts makes them so).
+ */
+export function mergeRows(policy: MergePolicy, a: Row, b: Row): Row {
+  if (a.length === 0) return normalize(policy, b);
+  if (b.length === 0) return normalize(policy, a);
+  return normalize(policy, unite(a, b));
+}
+
+function normalize(policy: MergePolicy, entries: Row): Row {
+  if (entries.length <= 1) return entries;
+  switch (policy) {
+    case 'observed':
+      return entries.filter((entry) => !entries.some((other) => dominates(other, entry)));
+    case 'last':
+      return [entries.reduce((best, entry) => (compareWritten(entry, best) > 0 ? entry : best))];
+    case 'once': {
+      const recalls = entries.filter((entry) => entry.tag === RECALL);
+      const pool = recalls.length > 0 ? recalls : entries;
+      return [pool.reduce((best, entry) => (compareWritten(entry, best) < 0 ? entry : best))];
+    }
+    case 'all':
+      return entries;
+    default:
+      return policy satisfies never;
+  }
+}
+
+/**
+ * True where `winner` makes `loser` superfluous. A put drops puts only: it must not take away evidence
+ * that still has older dots to keep out. Evidence drops older evidence when it keeps out as much.
+ */
+function dominates(winner: Entry, loser: Entry): boolean {
+  if (winner === loser || !contextCovers(winner.context, loser.actor, loser.counter)) return false;
+  if (loser.tag !== REMOVAL) return true;
+  return winner.tag === REMOVAL && contextIncludes(winner.context, loser.context);
+}
+
+function unite(a: Row, b: Row): Row {
+  const result: Entry[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    const order = i >= a.length ? 1 : j >= b.length ? -1 : compareDots(a[i]!, b[j]!);
+    if (order <= 0) {
+      result.push(a[i++]!);
+      if (order === 0) j++;
+    } else {
+      result.push(b[j++]!);
+    }
+  }
+  return result;
+}
+
+export function isLive(row: Row): boolean {
+  for (const entry of row) if (entry.tag !== REMOVAL) return true;
+  return false;
+}
+
+export function liveEntries(row: Row): Row {
+  return row.every((entry) => entry.tag !== REMOVAL)
+    ? row
+    : row.filter((entry) => entry.tag !== REMOVAL);
+}
+
+export function hasDot(row: Row, actor: ActorId, counter: number): boolean {
+  return row.some((entry) => entry.actor === actor && entry.counter === counter);
+}
+
+function compareDots(a: Entry, b: Entry): number {
+  if (a.actor !== b.actor) return a.actor < b.actor ? -1 : 1;
+  return a.counter - b.counter;
+}
+
+function compareWritten(a: Entry, b: Entry): number {
+  return a.hlc - b.hlc || compareDots(a, b);
+}

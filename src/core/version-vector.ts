@@ -1,0 +1,196 @@
+import type { Context, Span } from './context.ts';
+import type { DotRange } from './dot.ts';
+import type { ActorId } from './ids.ts';
+import { hash32, SHARDS } from './placement.ts';
+
+/** Counters 1..base, and the intervals [above[0], above[1]], [above[2], above[3]] … over it. */
+export interface Clock {
+  readonly base: number;
+  readonly above: readonly number[];
+}
+
+/** A clock with its place, as it is stored and sent. */
+export interface VectorRow extends Clock {
+  readonly actor: ActorId;
+  readonly shard: number;
+}
+
+interface MutableClock {
+  base: number;
+  above: number[];
+}
+
+/**
+ * The dots this node has seen. Bounded: at most `intervalsMax` intervals above the base of each
+ * (actor, shard); a range that would need one more is not taken, the lowest gap has to come first.
+ * Invariant: intervals are sorted, do not touch each other nor the base, and each is from ≤ to.
+ */
+export class VersionVector {
+  readonly #clocks = new Map<ActorId, (MutableClock | undefined)[]>();
+  readonly #intervalsMax: number;
+  #hash = 0;
+
+  constructor(intervalsMax = 64) {
+    this.#intervalsMax = intervalsMax;
+  }
+
+  covers(actor: ActorId, shard: number, counter: number): boolean {
+    return this.coversRange({ actor, shard, from: counter, to: counter });
+  }
+
+  coversRange({ actor, shard, from, to }: DotRange): boolean {
+    const clock = this.#clocks.get(actor)?.[shard];
+    if (!clock) return false;
+    if (to <= clock.base) return true;
+    const start = Math.max(from, clock.base + 1);
+    for (let i = 0; i < clock.above.length; i += 2) {
+      if (clock.above[i]! <= start && to <= clock.above[i + 1]!) return true;
+    }
+    return false;
+  }
+
+  /** Highest counter seen, 0 for none. */
+  highest(actor: ActorId, shard: number): number {
+    const clock = this.#clocks.get(actor)?.[shard];
+    return clock ? (clock.above.at(-1) ?? clock.base) : 0;
+  }
+
+  clock(actor: ActorId, shard: number): Clock {
+    return this.#clocks.get(actor)?.[shard] ?? { base: 0, above: [] };
+  }
+
+  /** False, and nothing changes, where the range would need an interval past the limit. */
+  add({ actor, shard, from, to }: DotRange): boolean {
+    const clock = this.#mutable(actor, shard);
+    if (to <= clock.base) return true;
+    if (clock.above.length === 0 && from <= clock.base + 1) {
+      this.#hash = (this.#hash - clockHash(actor, shard, clock)) >>> 0;
+      clock.base = to;
+      this.#hash = (this.#hash + clockHash(actor, shard, clock)) >>> 0;
+      return true;
+    }
+    const { base, above } = insertInterval(clock, from, to);
+    if (above.length / 2 > this.#intervalsMax) return false;
+    this.#hash = (this.#hash - clockHash(actor, shard, clock)) >>> 0;
+    clock.base = base;
+    clock.above = above;
+    this.#hash = (this.#hash + clockHash(actor, shard, clock)) >>> 0;
+    return true;
+  }
+
+  addAll(rows: Iterable<VectorRow>): void {
+    for (const row of rows) for (const range of rangesOf(row)) this.add(range);
+  }
+
+  /** What is in `rows` and not here, lowest counters first within each (actor, shard). */
+  missing(rows: Iterable<VectorRow>): DotRange[] {
+    const result: DotRange[] = [];
+    for (const row of rows) {
+      for (const range of rangesOf(row)) result.push(...this.#gapsIn(range));
+    }
+    return result;
+  }
+
+  *rows(): Generator<VectorRow> {
+    for (const [actor, clocks] of this.#clocks) {
+      for (let shard = 0; shard < SHARDS; shard++) {
+        const clock = clocks[shard];
+        if (clock && (clock.base > 0 || clock.above.length > 0)) {
+          yield { actor, shard, base: clock.base, above: [...clock.above] };
+        }
+      }
+    }
+  }
+
+  /** Everything seen in one shard, as the context of a removal. */
+  contextOf(shard: number): Context {
+    const spans: Span[] = [];
+    for (const actor of [...this.#clocks.keys()].sort()) {
+      const clock = this.#clocks.get(actor)![shard];
+      if (!clock) continue;
+      if (clock.base > 0) spans.push({ actor, from: 1, to: clock.base });
+      for (let i = 0; i < clock.above.length; i += 2) {
+        spans.push({ actor, from: clock.above[i]!, to: clock.above[i + 1]! });
+      }
+    }
+    return spans;
+  }
+
+  actors(): ActorId[] {
+    return [...this.#clocks.keys()];
+  }
+
+  /** Equal vectors have equal hashes, in whatever order they were filled. 32 bits: a hint, never a proof. */
+  hash(): number {
+    return this.#hash;
+  }
+
+  clone(): VersionVector {
+    const copy = new VersionVector(this.#intervalsMax);
+    copy.addAll(this.rows());
+    return copy;
+  }
+
+  #mutable(actor: ActorId, shard: number): MutableClock {
+    let clocks = this.#clocks.get(actor);
+    if (!clocks) {
+      clocks = new Array<MutableClock | undefined>(SHARDS).fill(undefined);
+      this.#clocks.set(actor, clocks);
+    }
+    return (clocks[shard] ??= { base: 0, above: [] });
+  }
+
+  #gapsIn({ actor, shard, from, to }: DotRange): DotRange[] {
+    const clock = this.clock(actor, shard);
+    const gaps: DotRange[] = [];
+    let next = Math.max(from, clock.base + 1);
+    for (let i = 0; i < clock.above.length && next <= to; i += 2) {
+      const [start, end] = [clock.above[i]!, clock.above[i + 1]!];
+      if (end < next) continue;
+      if (start > next) gaps.push({ actor, shard, from: next, to: Math.min(to, start - 1) });
+      next = Math.max(next, end + 1);
+    }
+    if (next <= to) gaps.push({ actor, shard, from: next, to });
+    return gaps;
+  }
+}
+
+export function rangesOf({ actor, shard, base, above }: VectorRow): DotRange[] {
+  const ranges: DotRange[] = base > 0 ? [{ actor, shard, from: 1, to: base }] : [];
+  for (let i = 0; i < above.length; i += 2) {
+    ranges.push({ actor, shard, from: above[i]!, to: above[i + 1]! });
+  }
+  return ranges;
+}
+
+function insertInterval(clock: Clock, from: number, to: number): MutableClock {
+  let [start, end] = [from, to];
+  const kept: number[] = [];
+  for (let i = 0; i < clock.above.length; i += 2) {
+    const [s, e] = [clock.above[i]!, clock.above[i + 1]!];
+    if (e < start - 1 || s > end + 1) kept.push(s, e);
+    else [start, end] = [Math.min(start, s), Math.max(end, e)];
+  }
+  if (start <= clock.base + 1) return { base: Math.max(clock.base, end), above: kept };
+  const at = kept.findIndex((value, i) => i % 2 === 0 && value > start);
+  kept.splice(at < 0 ? kept.length : at, 0, start, end);
+  return { base: clock.base, above: kept };
+}
+
+function clockHash(actor: ActorId, shard: number, clock: Clock): number {
+  if (clock.base === 0 && clock.above.length === 0) return 0;
+  let hash = Math.imul(actorHash(actor) ^ shard, 0x9e3779b1) ^ clock.base;
+  for (const bound of clock.above) hash = Math.imul(hash, 0x01000193) ^ bound;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}
+
+let lastActor = '';
+let lastActorHash = 0;
+function actorHash(actor: ActorId): number {
+  if (actor !== lastActor) {
+    lastActor = actor;
+    lastActorHash = hash32(actor);
+  }
+  return lastActorHash;
+}

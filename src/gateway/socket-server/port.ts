@@ -1,0 +1,70 @@
+/**
+ * A WebSocket server with topics. Adapters: uws.ts (native publish) and ws.ts (where uWS has no binary);
+ * test/contract/socket-server holds both to the same behaviour.
+ */
+export interface Socket<Data> {
+  /** Unique within the process, never reused. */
+  readonly id: number;
+  readonly remoteAddress: string;
+  /** Owned by the handler; set it in `open`. */
+  data: Data | undefined;
+  /** False once the socket has gone, or where the frame was dropped because of the hard limit. */
+  send(frame: Uint8Array | string): boolean;
+  join(topic: string): void;
+  leave(topic: string): void;
+  topics(): readonly string[];
+  bufferedBytes(): number;
+  /** Sends what is queued and a Close frame, then closes. */
+  end(code: number, reason: string): void;
+  /** Closes at once, without a Close frame. */
+  terminate(): void;
+}
+
+export interface UpgradeRequest {
+  readonly path: string;
+  readonly query: string;
+  readonly origin: string | undefined;
+  readonly host: string | undefined;
+  readonly remoteAddress: string;
+}
+
+export type UpgradeAnswer =
+  | { readonly accept: true }
+  | { readonly accept: false; readonly status: number; readonly headers?: Record<string, string>; readonly body: string };
+
+export interface SocketHandlers<Data> {
+  onUpgrade(request: UpgradeRequest): UpgradeAnswer;
+  onOpen(socket: Socket<Data>): void;
+  /** The bytes are only valid during the call. Text frames arrive as bytes too, `binary` tells. */
+  onMessage(socket: Socket<Data>, bytes: Uint8Array, binary: boolean): void;
+  onClose(socket: Socket<Data>, code: number, reason: string): void;
+}
+
+export interface SocketLimits {
+  /** Larger frames close the socket (1009). */
+  readonly frameBytesMax: number;
+  /** Hard limit of unsent bytes: the socket closes at once (the client sees 1006). */
+  readonly queueBytesMax: number;
+  /** Without a frame from the client for this long the socket is closed. Seconds. */
+  readonly idleSeconds: number;
+}
+
+export interface SocketServer<Data> {
+  readonly implementation: 'uws' | 'ws';
+  /** Rejects where the port is taken, also by another uWS process. Port 0 picks one; returns it. */
+  listen(host: string, port: number): Promise<number>;
+  /** To every member of the topic; frames published in one tick leave each socket in one write. */
+  publish(topic: string, frame: Uint8Array | string): void;
+  /** As `publish`, without `except`. */
+  publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void;
+  memberCount(topic: string): number;
+  /** Stops to accept; open sockets stay until they are ended. */
+  stopListening(): void;
+  /** Terminates every open socket. */
+  close(): Promise<void>;
+}
+
+export type SocketServerFactory = <Data>(
+  handlers: SocketHandlers<Data>,
+  limits: SocketLimits,
+) => SocketServer<Data>;

@@ -1,0 +1,182 @@
+import type { Dot } from '../core/dot.ts';
+import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
+import type { Outcome, ReasonCode } from '../core/reason-code.ts';
+import type { Message } from '../core/kinds/message.ts';
+
+/** Who asks, for permissions and the operation log. */
+export type Cause = 'client' | 'http' | 'admin' | 'system';
+
+/** How many members must route by a change before it is acknowledged (at most 250 ms of waiting). */
+export type WaitFor = 'local' | 'quorum' | 'all';
+
+export interface SubscriptionRequest {
+  readonly channel: ChannelKey;
+  /** Any number; they are written in operations of at most 256. */
+  readonly uids: readonly Uid[];
+  readonly cause: Cause;
+  readonly waitFor: WaitFor;
+  /** Of an unsubscribe: dots of subscribes made elsewhere that it removes also where not yet seen. */
+  readonly receipts?: readonly Dot[] | undefined;
+}
+
+export interface SubscriptionResult {
+  /** One per uid, in their order; the dot of its write. */
+  readonly receipts: readonly Dot[];
+  readonly reached: WaitFor;
+  /** Live or rostered members that do not route by it yet. */
+  readonly missing: readonly MemberId[];
+}
+
+/** Every call may refuse with systemError (15): disk failing, store catching up, queue full, stopping. */
+export interface Subscriptions {
+  subscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>>;
+  unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>>;
+  /** Removes every subscriber of the channel that this node knows. */
+  unsubscribeAll(channel: ChannelKey, cause: Cause): Promise<Outcome<number>>;
+  isSubscribed(channel: ChannelKey, uid: Uid): boolean;
+  /** In uid order, after `after`. */
+  subscribersOf(channel: ChannelKey, after: Uid | undefined, limit: number): Promise<readonly Uid[]>;
+  channelsOf(uid: Uid, after: ChannelKey | undefined, limit: number): Promise<readonly ChannelKey[]>;
+  /** Every subscription, in (shard, channel, uid) order; order-independent digest of the live rows. */
+  digest(): Promise<SubscriptionDigest>;
+}
+
+export interface SubscriptionDigest {
+  readonly subscriptions: number;
+  /** 16 hex digits over (channel, uid) of every live row; equal tables have equal digests. */
+  readonly digest: string;
+}
+
+export interface PublishRequest {
+  readonly sender: Uid;
+  /** Stored form: for a person channel the pair. */
+  readonly channel: ChannelKey;
+  readonly clientMsgNo: string;
+  readonly payload: Uint8Array;
+  readonly noPersist: boolean;
+  readonly redDot: boolean;
+  readonly syncOnce: boolean;
+  readonly setting: number;
+  readonly topic: string;
+  /** Seconds, 0 for never. */
+  readonly expire: number;
+  readonly cause: Cause;
+  /** Session id that gets the acknowledgement only. */
+  readonly exceptSession?: number | undefined;
+}
+
+export interface PublishResult {
+  readonly messageId: bigint;
+  /** 0 for a no-persist message. */
+  readonly messageSeq: number;
+  readonly clientMsgNo: string;
+  /** Disks that held it when it was acknowledged; 0 for a no-persist message. */
+  readonly disks: number;
+}
+
+export interface Publisher {
+  /** Resolves when durable here and, while a peer is live, on a second disk. */
+  publish(request: PublishRequest): Promise<Outcome<PublishResult>>;
+}
+
+export interface DeviceToken {
+  readonly token: string;
+  readonly level: number;
+}
+
+export interface ChannelSettings {
+  readonly large: boolean;
+  readonly allowStranger: boolean;
+  /** Clients may subscribe themselves only where it is open. */
+  readonly join: 'open' | 'closed';
+  readonly deleted: boolean;
+}
+
+export interface ChannelFlags {
+  readonly ban: boolean;
+  readonly disband: boolean;
+  readonly sendBan: boolean;
+}
+
+export interface Directory {
+  setToken(uid: Uid, deviceFlag: number, token: DeviceToken): Promise<Outcome<undefined>>;
+  revokeTokens(uid: Uid, deviceFlag: number): Promise<Outcome<undefined>>;
+  /** The device level the token grants; authenticationFailed where it grants nothing. */
+  checkToken(uid: Uid, deviceFlag: number, token: string): Outcome<{ readonly level: number }>;
+  channel(channel: ChannelKey): (ChannelSettings & ChannelFlags) | undefined;
+  setChannel(
+    channel: ChannelKey,
+    settings: Partial<ChannelSettings>,
+    flags: Partial<ChannelFlags>,
+  ): Promise<Outcome<undefined>>;
+}
+
+/** One connected client, as the routing index sees it. The gateway implements it. */
+export interface RoutedSession {
+  /** Unique within the process. */
+  readonly id: number;
+  readonly uid: Uid;
+  readonly deviceFlag: number;
+  readonly deviceLevel: number;
+  readonly deviceId: string;
+  readonly connectedAtMs: number;
+  readonly remoteAddress: string;
+  readonly protocol: 'json-rpc' | 'wkproto';
+  /** Joins or leaves the fan-out of the channel. */
+  join(channel: ChannelKey): void;
+  leave(channel: ChannelKey): void;
+  /** Ends the session because another device took its place (reason 12) or an operator asked. */
+  kick(reason: ReasonCode, text: string): void;
+}
+
+export interface SessionRegistry {
+  /**
+   * Adds the session and joins it to its user's channels; resolves after the last join. From then on
+   * every durable change of the user's subscriptions joins or leaves at once.
+   */
+  attach(session: RoutedSession): Promise<void>;
+  /** By identity: a late close of an old session cannot take away its successor. */
+  detach(session: RoutedSession): void;
+  sessions(): Iterable<RoutedSession>;
+  sessionsOf(uid: Uid): readonly RoutedSession[];
+  /** Devices online on any live member. */
+  online(uid: Uid): readonly OnlineDevice[];
+  channelCountOf(session: RoutedSession): number;
+}
+
+export interface OnlineDevice {
+  readonly uid: Uid;
+  readonly deviceFlag: number;
+  readonly member: MemberId;
+}
+
+/** Delivery to this node's sessions; the gateway implements it. Encoded once per channel and view. */
+export interface Fanout {
+  deliver(delivery: Delivery): void;
+  /** An `event` notification (lifecycle, recall, conversation, gap) to every session of a user. */
+  notify(uid: Uid, event: ClientEvent): void;
+}
+
+export interface Delivery {
+  readonly channel: ChannelKey;
+  readonly message: Message;
+  /** messageSeq of the message this node delivered before it in this channel, 0 for none. */
+  readonly prevSeq: number;
+  /** Gets the acknowledgement only. */
+  readonly exceptSession?: number | undefined;
+}
+
+export interface ClientEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly timestampMs: number;
+  readonly data: unknown;
+}
+
+/** Everything the client, HTTP and admin surfaces may do. */
+export interface Services {
+  readonly subscriptions: Subscriptions;
+  readonly publisher: Publisher;
+  readonly directory: Directory;
+  readonly sessions: SessionRegistry;
+}

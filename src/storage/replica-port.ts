@@ -1,0 +1,101 @@
+import type { Context } from '../core/context.ts';
+import type { DotRange } from '../core/dot.ts';
+import type { ActorId, MemberId } from '../core/ids.ts';
+import type { Draft, Operation } from '../core/operation.ts';
+import type { Row } from '../core/row.ts';
+import type { RowKey } from '../core/row-key.ts';
+import type { VectorRow } from '../core/version-vector.ts';
+
+/** One row that an operation or a merge changed, told after it is on disk. */
+export interface Change {
+  readonly key: RowKey;
+  readonly before: Row;
+  readonly after: Row;
+}
+
+export interface Applied {
+  /** Absent for rows merged from a snapshot. */
+  readonly operation?: Operation | undefined;
+  readonly changes: readonly Change[];
+  /** True where this node's own `submit` made it. */
+  readonly own: boolean;
+}
+
+export interface ReplicaListener {
+  /** An own operation was staged: it may be sent to peers at once, in parallel with the local flush. */
+  onSubmitted(operation: Operation): void;
+  /** In the order of staging; a duplicate or superseded write is in no change. */
+  onDurable(applied: Applied): void;
+}
+
+export type Received = 'staged' | 'known' | 'overflow' | 'invalid';
+
+/**
+ * The replicated store of one node: rows, their merges, the delta log, the version vector.
+ * Everything is synchronous on what is staged; only what is durable is told to peers.
+ */
+export interface Replica {
+  readonly actor: ActorId;
+  /** 16 hex digits, made once for each store. */
+  readonly storeId: string;
+
+  read(key: RowKey): Row;
+  /** The whole vector of a shard, as the context of a removal. */
+  seen(shard: number): Context;
+
+  /**
+   * Gives the drafts, all of one shard and at most OPERATION_WRITES_MAX, their dots, merges them into
+   * their rows and stages one atomic batch. `onDurable` runs after the batch is on disk and after the
+   * listeners' `onDurable` (so the index has it).
+   */
+  submit(shard: number, drafts: readonly Draft[], onDurable?: () => void): Operation;
+
+  /** A peer's operation, from its stream or from a pull. `onDurable` also for 'known' ones. */
+  receive(operation: Operation, onDurable?: () => void): Received;
+  /** Adopts ranges that a peer's answer settled, after all of the answer's operations were received. */
+  cover(ranges: readonly DotRange[], onDurable?: () => void): void;
+  /** Merges rows of a snapshot, without touching the vector. */
+  mergeRows(rows: readonly (readonly [RowKey, Row])[], onDurable?: () => void): void;
+
+  /** What is staged: decides whether a dot is known. */
+  covers(range: DotRange): boolean;
+  missing(rows: Iterable<VectorRow>): DotRange[];
+  highest(actor: ActorId, shard: number): number;
+  /** What is on disk: the only thing to tell a peer. */
+  durableVector(): readonly VectorRow[];
+  durableHash(): number;
+  /** Rows of the durable vector that changed since the caller's previous call with the same cursor. */
+  durableChanges(cursor: VectorCursor): readonly VectorRow[];
+
+  /** What the log still holds of the ranges, at most about `bytesMax`, cut at operation borders. */
+  operations(ranges: readonly DotRange[], bytesMax: number): Promise<LogAnswer>;
+  /** Rows of a shard in key order. */
+  rows(shard: number, after: RowKey | undefined, bytesMax: number): Promise<RowChunk>;
+
+  addListener(listener: ReplicaListener): void;
+
+  /** Small facts of this node (`n/` rows): peers' last reported vectors, reservations, roster cache. */
+  fact(name: string): Uint8Array | undefined;
+  setFact(name: string, value: Uint8Array | undefined): void;
+}
+
+/** Opaque position of one reader of `durableChanges`; starts as `{ at: 0 }`. */
+export interface VectorCursor {
+  at: number;
+}
+
+export interface LogAnswer {
+  readonly operations: readonly Operation[];
+  readonly covered: readonly DotRange[];
+  readonly more: boolean;
+}
+
+export interface RowChunk {
+  readonly rows: readonly (readonly [RowKey, Row])[];
+  readonly last: boolean;
+}
+
+/** Name of the fact that holds the last vector which `member` reported (msgpackr of VectorRow[]). */
+export function peerVectorFact(member: MemberId): string {
+  return `peer-vector/${member}`;
+}
