@@ -1,0 +1,72 @@
+import type { DotRange } from '../core/dot.ts';
+import type { ActorId } from '../core/ids.ts';
+import { rangesOf, VersionVector, type VectorRow } from '../core/version-vector.ts';
+import type { VectorCursor } from './replica-port.ts';
+
+interface Changed {
+  readonly actor: ActorId;
+  readonly shard: number;
+  at: number;
+}
+
+/** What is on disk, and which rows of it changed since a reader last looked. */
+export class DurableVector {
+  readonly #vector: VersionVector;
+  readonly #changed = new Map<string, Changed>();
+  #now = 0;
+
+  constructor(intervalsMax?: number) {
+    this.#vector = new VersionVector(intervalsMax);
+  }
+
+  add(range: DotRange): void {
+    this.#vector.add(range);
+    this.#touch(range.actor, range.shard);
+  }
+
+  addAll(rows: Iterable<VectorRow>): void {
+    for (const row of rows) {
+      this.#vector.addAll([row]);
+      this.#touch(row.actor, row.shard);
+    }
+  }
+
+  rows(): readonly VectorRow[] {
+    return [...this.#vector.rows()];
+  }
+
+  hash(): number {
+    return this.#vector.hash();
+  }
+
+  changesSince(cursor: VectorCursor): readonly VectorRow[] {
+    if (cursor.at === this.#now) return [];
+    const rows: VectorRow[] = [];
+    for (const { actor, shard, at } of this.#changed.values()) {
+      if (at > cursor.at) rows.push({ actor, shard, ...this.#vector.clock(actor, shard) });
+    }
+    cursor.at = this.#now;
+    return rows;
+  }
+
+  /** The parts of the ranges that are on disk. */
+  within(ranges: readonly DotRange[]): DotRange[] {
+    const result: DotRange[] = [];
+    for (const { actor, shard, from, to } of ranges) {
+      const clock = this.#vector.clock(actor, shard);
+      for (const held of rangesOf({ actor, shard, ...clock })) {
+        const [start, end] = [Math.max(from, held.from), Math.min(to, held.to)];
+        if (start <= end) result.push({ actor, shard, from: start, to: end });
+      }
+    }
+    return result;
+  }
+
+  #touch(actor: ActorId, shard: number): void {
+    this.#now += 1;
+    const key = actor + shard;
+    const changed = this.#changed.get(key);
+    if (changed) changed.at = this.#now;
+    else this.#changed.set(key, { actor, shard, at: this.#now });
+  }
+}

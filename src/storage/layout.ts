@@ -1,0 +1,38 @@
+import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
+import { SEPARATOR } from '../core/row-key.ts';
+
+/**
+ * Keys of what is not a replicated row itself (those: core/row-key.ts). Actors and numbers have a fixed
+ * width, so they need no separator and sort as numbers.
+ */
+const HEX = '0123456789abcdef';
+
+/** The delta log: dot → row key. A superseded dot's row goes in the batch that brings its successor. */
+export function logKey(actor: ActorId, shard: number, counter: number): string {
+  return 'l' + actor + HEX[shard]! + counter.toString(16).padStart(13, '0');
+}
+
+export function counterOfLogKey(key: string): number {
+  return Number.parseInt(key.slice(18), 16);
+}
+
+export function vectorKey(actor: ActorId, shard: number): string {
+  return 'v' + actor + HEX[shard]!;
+}
+
+export const VECTOR_RANGE = { gte: 'v', lt: 'w' } as const;
+export const LOG_RANGE = { gte: 'l', lt: 'm' } as const;
+
+/** The reverse of a live subscription: present exactly while the row s/… is live. */
+export function reverseKey(uid: Uid, channel: ChannelKey): string {
+  return 'u' + SEPARATOR + uid + SEPARATOR + channel;
+}
+
+export function reversePrefix(uid: Uid): string {
+  return 'u' + SEPARATOR + uid + SEPARATOR;
+}
+
+/** Small facts of this node alone: store id, reservations, peers' last vectors, the last roster. */
+export function factKey(name: string): string {
+  return 'n' + SEPARATOR + name;
+}

@@ -1,0 +1,141 @@
+import type { DotRange } from '../core/dot.ts';
+import type { ActorId } from '../core/ids.ts';
+import { KINDS, type Kind } from '../core/kinds.ts';
+import type { Operation, Write } from '../core/operation.ts';
+import type { Row } from '../core/row.ts';
+import { rangeEnd, shardPrefix, type RowKey } from '../core/row-key.ts';
+import { counterOfLogKey, logKey } from './layout.ts';
+import type { KeyValue, Store } from './port.ts';
+import type { LogAnswer, RowChunk } from './replica-port.ts';
+import { decodeLogRow, decodeRow } from './row-codec.ts';
+
+interface Source {
+  readonly store: Store;
+  readonly read: (key: RowKey) => Row;
+}
+
+/** What an operation costs beside its values: keys, numbers, the envelope's share. Bytes. */
+const WRITE_OVERHEAD = 96;
+
+interface Answer {
+  readonly operations: Operation[];
+  readonly covered: DotRange[];
+  bytes: number;
+}
+
+/**
+ * What the log holds of the ranges (all of them on this disk), at most about `bytesMax`, cut at borders
+ * of operations. Invariant: a dot whose log row is there but whose write is not in its row was lost here;
+ * it is never called covered, so that a loss does not spread as a removal.
+ */
+export async function readOperations(
+  source: Source,
+  ranges: readonly DotRange[],
+  bytesMax: number,
+): Promise<LogAnswer> {
+  const answer: Answer = { operations: [], covered: [], bytes: 0 };
+  for (const range of ranges) {
+    if (answer.bytes >= bytesMax) return { ...answer, more: true };
+    const whole = await readRange(source, range, { answer, bytesMax });
+    if (!whole) return { ...answer, more: true };
+  }
+  return { operations: answer.operations, covered: answer.covered, more: false };
+}
+
+/** False where the range was cut. */
+async function readRange(
+  source: Source,
+  range: DotRange,
+  { answer, bytesMax }: { answer: Answer; bytesMax: number },
+): Promise<boolean> {
+  const { actor, shard, from, to } = range;
+  let coveredFrom = from;
+  let group: Group | undefined;
+  const flush = (): void => {
+    if (!group) return;
+    const end = group.first + group.count - 1;
+    if (group.lost) {
+      if (group.first > coveredFrom) {
+        answer.covered.push({ actor, shard, from: coveredFrom, to: group.first - 1 });
+      }
+      coveredFrom = end + 1;
+    } else if (group.writes.length > 0) {
+      const { first, count, hlc, writes } = group;
+      answer.operations.push({ actor, shard, first, count, hlc, writes });
+    }
+    group = undefined;
+  };
+  const bounds = { gte: logKey(actor, shard, from), lt: logKey(actor, shard, to + 1) };
+  for await (const chunk of source.store.scan(bounds)) {
+    for (const [key, bytes] of chunk) {
+      const counter = counterOfLogKey(key);
+      const decoded = decodeLogRow(key, bytes);
+      const place = decoded.ok ? decoded.row : { key: undefined, offset: 0, count: 1 };
+      const first = counter - place.offset;
+      if (group && group.first !== first) {
+        const end = group.first + group.count - 1;
+        flush();
+        if (answer.bytes >= bytesMax) {
+          if (end >= coveredFrom) answer.covered.push({ actor, shard, from: coveredFrom, to: end });
+          return false;
+        }
+      }
+      group ??= { first, count: place.count, hlc: 0, writes: [], lost: false };
+      answer.bytes += addWrite(source, group, { actor, counter, key: place.key });
+    }
+  }
+  flush();
+  if (coveredFrom <= to) answer.covered.push({ actor, shard, from: coveredFrom, to });
+  return true;
+}
+
+interface Group {
+  readonly first: number;
+  readonly count: number;
+  hlc: number;
+  readonly writes: Write[];
+  lost: boolean;
+}
+
+function addWrite(
+  source: Source,
+  group: Group,
+  dot: { actor: ActorId; counter: number; key: RowKey | undefined },
+): number {
+  const row = dot.key === undefined ? [] : source.read(dot.key);
+  const entry = row.find((e) => e.actor === dot.actor && e.counter === dot.counter);
+  if (!entry || dot.key === undefined) {
+    group.lost = true;
+    return 0;
+  }
+  const { tag, context, value, hlc } = entry;
+  group.hlc = hlc;
+  group.writes.push({ offset: dot.counter - group.first, key: dot.key, tag, context, value });
+  return WRITE_OVERHEAD + dot.key.length + value.length + context.length * 24;
+}
+
+/** Rows of one shard, kind by kind, in key order. */
+export async function readRows(
+  source: Source,
+  { shard, after, bytesMax }: { shard: number; after: RowKey | undefined; bytesMax: number },
+): Promise<RowChunk> {
+  const rows: (readonly [RowKey, Row])[] = [];
+  let bytes = 0;
+  for (const kind of (Object.keys(KINDS) as Kind[]).sort()) {
+    const prefix = shardPrefix(kind, shard);
+    const lt = rangeEnd(prefix);
+    if (after !== undefined && after >= lt) continue;
+    const gte = after !== undefined && after >= prefix ? `${after}\u0000` : prefix;
+    for await (const chunk of source.store.scan({ gte, lt })) {
+      for (const [key, value] of chunk as readonly KeyValue[]) {
+        if (bytes >= bytesMax) return { rows, last: false };
+        const decoded = decodeRow(key, value);
+        // A damaged row is not offered; `read` of it reports the damage.
+        if (!decoded.ok) source.read(key as RowKey);
+        else rows.push([key as RowKey, decoded.row]);
+        bytes += WRITE_OVERHEAD + key.length + value.length;
+      }
+    }
+  }
+  return { rows, last: true };
+}

@@ -1,0 +1,307 @@
+import { KINDS, kindOf } from '../core/kinds.ts';
+import type { Context } from '../core/context.ts';
+import type { DotRange } from '../core/dot.ts';
+import { nextHlc, type Hlc } from '../core/hybrid-clock.ts';
+import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
+import { entryOf, OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
+import { EMPTY_ROW, hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
+import { splitRowKey, type RowKey } from '../core/row-key.ts';
+import { VersionVector, type VectorRow } from '../core/version-vector.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import { DurableVector } from './durable-vector.ts';
+import { factKey, logKey, reverseKey, vectorKey, VECTOR_RANGE } from './layout.ts';
+import type { Mutation, Store } from './port.ts';
+import { readOperations, readRows } from './replica-reader.ts';
+import type {
+  Applied,
+  Change,
+  LogAnswer,
+  Received,
+  Replica,
+  ReplicaListener,
+  RowChunk,
+  VectorCursor,
+} from './replica-port.ts';
+import { decodeRow, decodeVectorRow, encodeLogRow, encodeRow, encodeVectorRow } from './row-codec.ts';
+
+export interface ReplicaOptions {
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Most intervals above the base of one (actor, shard). */
+  readonly intervalsMax?: number;
+}
+
+/**
+ * Rows, their merges, the delta log and the version vector over one store.
+ *
+ * Invariant: what is staged for an operation (rows, log, vector) is one atomic batch, so after a crash
+ * the vector covers an operation exactly when its effect is there. Invariant: `#vector` is what is
+ * staged and decides whether a dot is known; `#durable` is what is on disk and all that peers are told.
+ */
+export class ReplicatedStore implements Replica {
+  readonly actor: ActorId;
+  readonly storeId: string;
+  readonly #store: Store;
+  readonly #runtime: Runtime;
+  readonly #log: Log;
+  readonly #vector: VersionVector;
+  readonly #durable: DurableVector;
+  readonly #listeners: ReplicaListener[] = [];
+  readonly #dirty = new Map<string, readonly [ActorId, number]>();
+  #hlc: Hlc = 0;
+  #damagedRows = 0;
+
+  private constructor(options: ReplicaOptions, identity: { actor: ActorId; storeId: string }) {
+    this.#store = options.store;
+    this.#runtime = options.runtime;
+    this.#log = options.log;
+    this.actor = identity.actor;
+    this.storeId = identity.storeId;
+    this.#vector = new VersionVector(options.intervalsMax);
+    this.#durable = new DurableVector(options.intervalsMax);
+    this.#store.setBeforeFlush(() => this.#takeDirty());
+  }
+
+  /** Reads the vector and draws a new actor: no run of a node ever continues another run's counters. */
+  static async open(options: ReplicaOptions): Promise<ReplicatedStore> {
+    const { store, runtime } = options;
+    const known = store.get(factKey('store-id'));
+    const storeId = known ? new TextDecoder().decode(known) : randomHex(runtime);
+    if (!known) {
+      store.stage([{ key: factKey('store-id'), value: new TextEncoder().encode(storeId) }]);
+    }
+    const actor = randomHex(runtime) as ActorId;
+    const replica = new ReplicatedStore(options, { actor, storeId });
+    for await (const chunk of store.scan(VECTOR_RANGE)) {
+      for (const [key, bytes] of chunk) {
+        const decoded = decodeVectorRow(key, bytes);
+        if (decoded.ok) replica.#vector.addAll([decoded.row]);
+        // A vector row that cannot be trusted claims nothing: its range is pulled again.
+        else replica.#reportDamage(key, decoded.error);
+      }
+    }
+    replica.#durable.addAll(replica.#vector.rows());
+    return replica;
+  }
+
+  /** Rows met so far whose checksum or format was wrong. */
+  damagedRows(): number {
+    return this.#damagedRows;
+  }
+
+  read(key: RowKey): Row {
+    const bytes = this.#store.get(key);
+    if (!bytes) return EMPTY_ROW;
+    const decoded = decodeRow(key, bytes);
+    if (decoded.ok) return decoded.row;
+    this.#reportDamage(key, decoded.error);
+    return EMPTY_ROW;
+  }
+
+  seen(shard: number): Context {
+    return this.#vector.contextOf(shard);
+  }
+
+  submit(shard: number, drafts: readonly Draft[], onDurable?: () => void): Operation {
+    if (drafts.length === 0 || drafts.length > OPERATION_WRITES_MAX) {
+      throw new RangeError(`an operation has 1 to ${OPERATION_WRITES_MAX} writes, not ${drafts.length}`);
+    }
+    this.#hlc = nextHlc(this.#hlc, this.#runtime.clock.wallMs());
+    const operation: Operation = {
+      actor: this.actor,
+      shard,
+      first: this.#vector.highest(this.actor, shard) + 1,
+      count: drafts.length,
+      hlc: this.#hlc,
+      writes: drafts.map((draft, offset) => ({ offset, ...draft })),
+    };
+    this.#advance([rangeOf(operation)]);
+    this.#stage(operation, { own: true, onDurable });
+    for (const listener of this.#listeners) listener.onSubmitted(operation);
+    return operation;
+  }
+
+  receive(operation: Operation, onDurable?: () => void): Received {
+    const range = rangeOf(operation);
+    if (operation.writes.some((write) => splitRowKey(write.key)?.shard !== operation.shard)) {
+      return 'invalid';
+    }
+    if (this.#vector.coversRange(range)) {
+      if (onDurable) this.#whenDurable(onDurable);
+      return 'known';
+    }
+    if (!this.#advance([range])) return 'overflow';
+    this.#hlc = Math.max(this.#hlc, operation.hlc);
+    this.#stage(operation, { own: false, onDurable });
+    return 'staged';
+  }
+
+  cover(ranges: readonly DotRange[], onDurable?: () => void): void {
+    const taken = ranges.filter((range) => this.#advance([range]));
+    this.#store.stage(this.#takeDirty(), () => {
+      for (const range of taken) this.#durable.add(range);
+      onDurable?.();
+    });
+  }
+
+  mergeRows(rows: readonly (readonly [RowKey, Row])[], onDurable?: () => void): void {
+    const mutations: Mutation[] = [];
+    const changes: Change[] = [];
+    for (const [key, row] of rows) {
+      const parts = splitRowKey(key);
+      if (!parts) continue;
+      const before = this.read(key);
+      const after = mergeRows(KINDS[parts.kind].policy, before, row);
+      const gained = after.filter((entry) => !hasDot(before, entry.actor, entry.counter));
+      if (gained.length === 0) continue;
+      for (const { actor, counter, hlc } of gained) {
+        this.#hlc = Math.max(this.#hlc, hlc);
+        const value = encodeLogRow(key, { offset: 0, count: 1 });
+        mutations.push({ key: logKey(actor, parts.shard, counter), value });
+      }
+      const change = { key, before, after };
+      changes.push(change);
+      this.#rowMutations(change, parts.shard, mutations);
+    }
+    this.#store.stage(mutations, () => {
+      this.#tell({ changes, own: false });
+      onDurable?.();
+    });
+  }
+
+  covers(range: DotRange): boolean {
+    return this.#vector.coversRange(range);
+  }
+
+  missing(rows: Iterable<VectorRow>): DotRange[] {
+    return this.#vector.missing(rows);
+  }
+
+  highest(actor: ActorId, shard: number): number {
+    return this.#vector.highest(actor, shard);
+  }
+
+  durableVector(): readonly VectorRow[] {
+    return this.#durable.rows();
+  }
+
+  durableHash(): number {
+    return this.#durable.hash();
+  }
+
+  durableChanges(cursor: VectorCursor): readonly VectorRow[] {
+    return this.#durable.changesSince(cursor);
+  }
+
+  operations(ranges: readonly DotRange[], bytesMax: number): Promise<LogAnswer> {
+    const source = { store: this.#store, read: (key: RowKey) => this.read(key) };
+    return readOperations(source, this.#durable.within(ranges), bytesMax);
+  }
+
+  rows(shard: number, after: RowKey | undefined, bytesMax: number): Promise<RowChunk> {
+    const source = { store: this.#store, read: (key: RowKey) => this.read(key) };
+    return readRows(source, { shard, after, bytesMax });
+  }
+
+  addListener(listener: ReplicaListener): void {
+    this.#listeners.push(listener);
+  }
+
+  fact(name: string): Uint8Array | undefined {
+    return this.#store.get(factKey(name));
+  }
+
+  setFact(name: string, value: Uint8Array | undefined): void {
+    this.#store.stage([{ key: factKey(name), value }]);
+  }
+
+  #stage(
+    operation: Operation,
+    { own, onDurable }: { own: boolean; onDurable: (() => void) | undefined },
+  ): void {
+    const mutations: Mutation[] = [];
+    const changes: Change[] = [];
+    const pending = operation.writes.length > 1 ? new Map<RowKey, Row>() : undefined;
+    for (const write of operation.writes) {
+      const entry = entryOf(operation, write);
+      const before = pending?.get(write.key) ?? this.read(write.key);
+      const after = mergeRows(KINDS[kindOf(write.key)!].policy, before, [entry]);
+      pending?.set(write.key, after);
+      if (hasDot(after, entry.actor, entry.counter)) {
+        const place = { offset: write.offset, count: operation.count };
+        mutations.push({
+          key: logKey(entry.actor, operation.shard, entry.counter),
+          value: encodeLogRow(write.key, place),
+        });
+      }
+      const change = { key: write.key, before, after };
+      changes.push(change);
+      this.#rowMutations(change, operation.shard, mutations);
+    }
+    const range = rangeOf(operation);
+    this.#store.stage(mutations, () => {
+      this.#durable.add(range);
+      this.#tell({ operation, changes, own });
+      onDurable?.();
+    });
+  }
+
+  /** The row, the log rows of what it lost, and the reverse row of a subscription. */
+  #rowMutations(change: Change, shard: number, mutations: Mutation[]): void {
+    const { key, before, after } = change;
+    mutations.push({ key, value: encodeRow(key, after) });
+    for (const { actor, counter } of before) {
+      if (!hasDot(after, actor, counter)) mutations.push({ key: logKey(actor, shard, counter) });
+    }
+    if (key[0] !== 's') return;
+    const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
+    if (!isLive(after)) mutations.push({ key: reverseKey(uid, channel) });
+    else if (!isLive(before)) mutations.push({ key: reverseKey(uid, channel), value: PRESENT });
+  }
+
+  #advance(ranges: readonly DotRange[]): boolean {
+    for (const range of ranges) {
+      if (!this.#vector.add(range)) return false;
+      this.#dirty.set(vectorKey(range.actor, range.shard), [range.actor, range.shard]);
+    }
+    return true;
+  }
+
+  /** Vector rows change with every operation and are written once a group. */
+  #takeDirty(): Mutation[] {
+    if (this.#dirty.size === 0) return [];
+    const mutations: Mutation[] = [];
+    for (const [key, [actor, shard]] of this.#dirty) {
+      const row = { actor, shard, ...this.#vector.clock(actor, shard) };
+      mutations.push({ key, value: encodeVectorRow(key, row) });
+    }
+    this.#dirty.clear();
+    return mutations;
+  }
+
+  #whenDurable(task: () => void): void {
+    if (this.#store.stagedBytes() === 0) task();
+    else this.#store.stage([], task);
+  }
+
+  #tell(applied: Applied): void {
+    for (const listener of this.#listeners) listener.onDurable(applied);
+  }
+
+  #reportDamage(key: string, error: string): void {
+    this.#damagedRows += 1;
+    this.#log.error('stored row is damaged', { key: JSON.stringify(key), error });
+  }
+}
+
+const PRESENT = new Uint8Array([1]);
+
+function rangeOf({ actor, shard, first, count }: Operation): DotRange {
+  return { actor, shard, from: first, to: first + count - 1 };
+}
+
+function randomHex(runtime: Runtime): string {
+  return Array.from(runtime.random.bytes(8), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
