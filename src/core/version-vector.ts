@@ -134,7 +134,7 @@ export class VersionVector {
   #mutable(actor: ActorId, shard: number): MutableClock {
     let clocks = this.#clocks.get(actor);
     if (!clocks) {
-      clocks = new Array<MutableClock | undefined>(SHARDS).fill(undefined);
+      clocks = Array.from<MutableClock | undefined>({ length: SHARDS });
       this.#clocks.set(actor, clocks);
     }
     return (clocks[shard] ??= { base: 0, above: [] });
