@@ -33,6 +33,8 @@ export interface Draft {
   readonly tag: number;
   readonly context: Context;
   readonly value: Uint8Array;
+  /** The author knows that there is no row under this key, so it need not be read. */
+  readonly fresh?: true;
 }
 
 export const EMPTY_VALUE = new Uint8Array(0);
@@ -43,7 +45,7 @@ export const OPERATION_WRITES_MAX = 256;
 const CONTEXT_SPANS_MAX = 16;
 
 /** A put that replaces what it sees in the row: its live dots, and all that those had replaced. */
-export function replace(row: Row, put: Omit<Draft, 'context'>, vector: () => Context): Draft {
+export function replace(row: Row, put: Omit<Draft, 'context' | 'fresh'>, vector: () => Context): Draft {
   const live = liveEntries(row);
   if (live.length === 0) return { ...put, context: EMPTY_CONTEXT };
   const context = uniteContexts(seenIn(live), ...live.map((entry) => entry.context));

@@ -1,7 +1,9 @@
 import type { Dot } from '../core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import type { Outcome, ReasonCode } from '../core/reason-code.ts';
+import type { ChannelSettings } from '../core/kinds/channel.ts';
 import type { Message } from '../core/kinds/message.ts';
+import type { DenyReason } from '../core/row-key.ts';
 
 /** Who asks, for permissions and the operation log. */
 export type Cause = 'client' | 'http' | 'admin' | 'system';
@@ -84,14 +86,6 @@ export interface DeviceToken {
   readonly level: number;
 }
 
-export interface ChannelSettings {
-  readonly large: boolean;
-  readonly allowStranger: boolean;
-  /** Clients may subscribe themselves only where it is open. */
-  readonly join: 'open' | 'closed';
-  readonly deleted: boolean;
-}
-
 export interface ChannelFlags {
   readonly ban: boolean;
   readonly disband: boolean;
@@ -109,7 +103,13 @@ export interface Directory {
     settings: Partial<ChannelSettings>,
     flags: Partial<ChannelFlags>,
   ): Promise<Outcome<undefined>>;
+  /** A ban also unsubscribes, in the same operation; after it a fresh subscribe is needed. */
+  deny(channel: ChannelKey, uid: Uid, reason: DenyReason): Promise<Outcome<undefined>>;
+  /** Removes only the denials that this node has seen: a concurrent ban wins. */
+  allow(channel: ChannelKey, uid: Uid, reason: DenyReason): Promise<Outcome<undefined>>;
 }
+
+export type { ChannelSettings };
 
 /** One connected client, as the routing index sees it. The gateway implements it. */
 export interface RoutedSession {

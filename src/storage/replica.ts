@@ -115,10 +115,16 @@ export class ReplicatedStore implements Replica {
       first: this.#vector.highest(this.actor, shard) + 1,
       count: drafts.length,
       hlc: this.#hlc,
-      writes: drafts.map((draft, offset) => ({ offset, ...draft })),
+      writes: drafts.map(({ key, tag, context, value }, offset) => ({
+        offset,
+        key,
+        tag,
+        context,
+        value,
+      })),
     };
     this.#advance([rangeOf(operation)]);
-    this.#stage(operation, { own: true, onDurable });
+    this.#stage(operation, { drafts, onDurable });
     for (const listener of this.#listeners) listener.onSubmitted(operation);
     return operation;
   }
@@ -134,7 +140,7 @@ export class ReplicatedStore implements Replica {
     }
     if (!this.#advance([range])) return 'overflow';
     this.#hlc = Math.max(this.#hlc, operation.hlc);
-    this.#stage(operation, { own: false, onDurable });
+    this.#stage(operation, { drafts: undefined, onDurable });
     return 'staged';
   }
 
@@ -219,14 +225,15 @@ export class ReplicatedStore implements Replica {
 
   #stage(
     operation: Operation,
-    { own, onDurable }: { own: boolean; onDurable: (() => void) | undefined },
+    { drafts, onDurable }: { drafts: readonly Draft[] | undefined; onDurable: Callback },
   ): void {
     const mutations: Mutation[] = [];
     const changes: Change[] = [];
     const pending = operation.writes.length > 1 ? new Map<RowKey, Row>() : undefined;
     for (const write of operation.writes) {
       const entry = entryOf(operation, write);
-      const before = pending?.get(write.key) ?? this.read(write.key);
+      const absent = drafts?.[write.offset]?.fresh === true;
+      const before = pending?.get(write.key) ?? (absent ? EMPTY_ROW : this.read(write.key));
       const after = mergeRows(KINDS[kindOf(write.key)!].policy, before, [entry]);
       pending?.set(write.key, after);
       if (hasDot(after, entry.actor, entry.counter)) {
@@ -243,7 +250,7 @@ export class ReplicatedStore implements Replica {
     const range = rangeOf(operation);
     this.#store.stage(mutations, () => {
       this.#durable.add(range);
-      this.#tell({ operation, changes, own });
+      this.#tell({ operation, changes, own: drafts !== undefined });
       onDurable?.();
     });
   }
@@ -295,6 +302,8 @@ export class ReplicatedStore implements Replica {
     this.#log.error('stored row is damaged', { key: JSON.stringify(key), error });
   }
 }
+
+type Callback = (() => void) | undefined;
 
 const PRESENT = new Uint8Array([1]);
 

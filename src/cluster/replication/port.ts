@@ -6,7 +6,9 @@ import type { InterestItem } from '../link/message.ts';
 export interface Reach {
   /** Disks it is on, this one included. */
   readonly disks: number;
-  /** Live members that do not route by it yet. */
+  /** Members that route by it, this one included. */
+  readonly routed: number;
+  /** Rostered members that do not route by it yet (live or not). */
   readonly missing: readonly MemberId[];
 }
 

@@ -1,0 +1,84 @@
+import type { ChannelKey } from '../core/ids.ts';
+import { channelPrefix, rangeEnd } from '../core/row-key.ts';
+import type { Store } from '../storage/port.ts';
+
+interface Head {
+  /** Highest messageSeq known; numbers of new messages come after it. */
+  highest: number;
+  /** messageSeq of the last message this node delivered, 0 for none. */
+  delivered: number;
+  loading: Promise<void> | undefined;
+}
+
+/**
+ * The highest messageSeq of the channels in use. The message rows are the truth: a channel that is not
+ * here is read from the store before its next number is given. Bounded; the longest unused goes first.
+ */
+export class ChannelHeads {
+  readonly #store: Store;
+  readonly #heads = new Map<ChannelKey, Head>();
+  readonly #channelsMax: number;
+
+  constructor(store: Store, channelsMax: number) {
+    this.#store = store;
+    this.#channelsMax = channelsMax;
+  }
+
+  /** Undefined while the head has to be loaded first. */
+  highest(channel: ChannelKey): number | undefined {
+    const head = this.#heads.get(channel);
+    return head && !head.loading ? head.highest : undefined;
+  }
+
+  load(channel: ChannelKey): Promise<void> {
+    const known = this.#heads.get(channel);
+    if (known) return known.loading ?? Promise.resolve();
+    const head: Head = { highest: 0, delivered: 0, loading: undefined };
+    this.#insert(channel, head);
+    // Messages that arrive meanwhile raise the entry; what the scan finds is merged by maximum.
+    head.loading = this.#scan(channel).then(
+      (stored) => {
+        head.highest = Math.max(head.highest, stored);
+        head.loading = undefined;
+      },
+      (error: unknown) => {
+        this.#heads.delete(channel);
+        throw error;
+      },
+    );
+    return head.loading;
+  }
+
+  raise(channel: ChannelKey, seq: number): void {
+    const head = this.#heads.get(channel);
+    if (head && seq > head.highest) head.highest = seq;
+  }
+
+  /** Notes a delivery and returns the seq of the one before it, 0 for none known. */
+  delivered(channel: ChannelKey, seq: number): number {
+    const head = this.#heads.get(channel);
+    if (!head) return 0;
+    const before = head.delivered;
+    head.delivered = seq;
+    return before;
+  }
+
+  async #scan(channel: ChannelKey): Promise<number> {
+    const gte = channelPrefix('m', channel);
+    for await (const chunk of this.#store.scan({ gte, lt: rangeEnd(gte), reverse: true, limit: 1 })) {
+      for (const [key] of chunk) return Number.parseInt(key.slice(gte.length, gte.length + 13), 16);
+    }
+    return 0;
+  }
+
+  #insert(channel: ChannelKey, head: Head): void {
+    if (this.#heads.size >= this.#channelsMax) {
+      for (const [oldest, entry] of this.#heads) {
+        if (entry.loading) continue;
+        this.#heads.delete(oldest);
+        break;
+      }
+    }
+    this.#heads.set(channel, head);
+  }
+}

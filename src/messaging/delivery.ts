@@ -1,0 +1,85 @@
+import type { ChannelKey, Uid } from '../core/ids.ts';
+import { decodeMessage, type Message } from '../core/kinds/message.ts';
+import { firstOf, payloadHash } from '../core/kinds/send-key.ts';
+import type { Operation } from '../core/operation.ts';
+import { RECALL } from '../core/row.ts';
+import { splitRowKey } from '../core/row-key.ts';
+import type { Applied, Change } from '../storage/replica-port.ts';
+import type { ChannelHeads } from './channel-heads.ts';
+import type { Fanout } from './port.ts';
+
+export interface DeliveryOptions {
+  readonly heads: ChannelHeads;
+  readonly fanout: Fanout;
+}
+
+/** What the publisher knows of its own message, so that it is not decoded again. */
+interface Outgoing {
+  readonly message: Message;
+  readonly exceptSession: number | undefined;
+}
+
+/**
+ * A message goes to this node's sessions when the node first has it on disk, by whichever way it came,
+ * once: the change that puts it into its row is told once.
+ */
+export class Delivery {
+  readonly #heads: ChannelHeads;
+  readonly #fanout: Fanout;
+  readonly #outgoing = new Map<string, Outgoing>();
+  #delivered = 0;
+
+  constructor({ heads, fanout }: DeliveryOptions) {
+    this.#heads = heads;
+    this.#fanout = fanout;
+  }
+
+  /** Messages handed to the fan-out so far. */
+  deliveredMessages(): number {
+    return this.#delivered;
+  }
+
+  /** Bounded by the operations that wait for the disk. */
+  expect(operation: Operation, outgoing: Outgoing): void {
+    this.#outgoing.set(nameOf(operation), outgoing);
+  }
+
+  onDurable({ operation, changes, own }: Applied): void {
+    for (const change of changes) {
+      if (change.key[0] !== 'm' || change.before.length > 0) continue;
+      const entry = change.after[0];
+      if (!entry || entry.tag === RECALL) continue;
+      const outgoing = own && operation ? this.#outgoing.get(nameOf(operation)) : undefined;
+      const message = outgoing?.message ?? decodeMessage(entry.value);
+      if (!message) continue;
+      const channel = splitRowKey(change.key)!.parts[0] as ChannelKey;
+      this.#heads.raise(channel, message.messageSeq);
+      if (!own && isRepeat(message, changes)) continue;
+      this.deliver(channel, message, outgoing?.exceptSession);
+    }
+    if (own && operation) this.#outgoing.delete(nameOf(operation));
+  }
+
+  deliver(channel: ChannelKey, message: Message, exceptSession: number | undefined): void {
+    const prevSeq =
+      message.messageSeq === 0 ? 0 : this.#heads.delivered(channel, message.messageSeq);
+    this.#delivered += 1;
+    this.#fanout.deliver({ channel, message, prevSeq, exceptSession });
+  }
+
+  onTransient(channel: ChannelKey, _sender: Uid, value: Uint8Array): void {
+    const message = decodeMessage(value);
+    if (message) this.deliver(channel, message, undefined);
+  }
+}
+
+/** True where the same payload was stored here before under the same send key: delivered already. */
+function isRepeat(message: Message, changes: readonly Change[]): boolean {
+  const key = changes.find((change) => change.key[0] === 'i');
+  if (!key || key.before.length === 0) return false;
+  return firstOf(key.before, payloadHash(message.payload)) !== undefined;
+}
+
+function nameOf({ shard, first }: Operation): string {
+  return `${shard}:${first}`;
+}

@@ -1,0 +1,185 @@
+import { channelTypeOf, PERSON, type ChannelKey } from '../core/ids.ts';
+import { encodeMessage, type Message } from '../core/kinds/message.ts';
+import { encodeSendKey, firstOf, payloadHash } from '../core/kinds/send-key.ts';
+import { EMPTY_CONTEXT } from '../core/context.ts';
+import { EMPTY_VALUE, type Draft, type Operation } from '../core/operation.ts';
+import { personsOf, shardOf } from '../core/placement.ts';
+import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.ts';
+import { isLive } from '../core/row.ts';
+import { messageKey, sendKeyKey, subscriptionKey } from '../core/row-key.ts';
+import { nextSeq, type SlotNumber } from '../core/sequence.ts';
+import type { Replication } from '../cluster/replication/port.ts';
+import type { Runtime } from '../runtime/port.ts';
+import type { Replica } from '../storage/replica-port.ts';
+import type { ChannelHeads } from './channel-heads.ts';
+import type { Delivery } from './delivery.ts';
+import type { MessageIds } from './message-ids.ts';
+import type { Publisher, PublishRequest, PublishResult } from './port.ts';
+import type { SendPermissions } from './send-permissions.ts';
+import type { WriteGate } from './write-gate.ts';
+
+export interface PublisherOptions {
+  readonly replica: Replica;
+  readonly replication: Pick<Replication, 'awaitReach' | 'livePeers' | 'sendTransient'>;
+  readonly gate: WriteGate;
+  readonly permissions: SendPermissions;
+  readonly heads: ChannelHeads;
+  readonly delivery: Delivery;
+  readonly messageIds: MessageIds;
+  readonly runtime: Runtime;
+  readonly numbering: SlotNumber;
+  readonly payloadBytesMax: number;
+  /** How long an acknowledgement waits for a second disk while a peer is live. Milliseconds. */
+  readonly secondDiskTimeoutMs: number;
+}
+
+export class PublishService implements Publisher {
+  readonly #options: PublisherOptions;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  async publish(request: PublishRequest): Promise<Outcome<PublishResult>> {
+    const refusal = this.#refusal(request);
+    if (refusal) return refusal;
+    if (request.noPersist) return this.#publishTransient(request);
+    while (this.#options.heads.highest(request.channel) === undefined) {
+      await this.#options.heads.load(request.channel);
+    }
+    // From here to the staging nothing waits: the number and the write belong together.
+    return this.#options.gate.refusal() ?? this.#repeated(request) ?? this.#store(request);
+  }
+
+  #store(request: PublishRequest): Promise<Outcome<PublishResult>> {
+    const { replica, heads, delivery, numbering } = this.#options;
+    const { channel } = request;
+    const messageSeq = nextSeq(heads.highest(channel)!, numbering);
+    const message = this.#messageOf(request, messageSeq);
+    heads.raise(channel, messageSeq);
+    const drafts: Draft[] = [
+      fresh(messageKey(channel, messageSeq, replica.actor), encodeMessage(message)),
+    ];
+    if (request.clientMsgNo !== '') drafts.push(this.#sendKeyDraft(request, message));
+    drafts.push(...this.#personDrafts(channel));
+    return new Promise((resolve) => {
+      const operation: Operation = replica.submit(shardOf(channel), drafts, () => {
+        this.#awaitSecondDisk(operation, (disks) => {
+          resolve({ ok: true, value: resultOf(message, disks) });
+        });
+      });
+      delivery.expect(operation, { message, exceptSession: request.exceptSession });
+    });
+  }
+
+  #awaitSecondDisk(operation: Operation, done: (disks: number) => void): void {
+    const { replication, secondDiskTimeoutMs } = this.#options;
+    if (replication.livePeers() === 0) {
+      done(1);
+      return;
+    }
+    const wanted = { disks: 2, timeoutMs: secondDiskTimeoutMs };
+    replication.awaitReach(operation, wanted, (reach) => done(Math.min(2, reach.disks)));
+  }
+
+  /** A retry of a stored message: its first acknowledgement again, nothing is written. */
+  #repeated(request: PublishRequest): Outcome<PublishResult> | Promise<Outcome<PublishResult>> | undefined {
+    if (request.clientMsgNo === '') return undefined;
+    const { replica } = this.#options;
+    const key = sendKeyKey(request.channel, request.sender, request.clientMsgNo);
+    const row = replica.read(key);
+    if (row.length === 0) return undefined;
+    const first = firstOf(row, payloadHash(request.payload));
+    if (!first) {
+      return refuse(
+        REASON.idempotencyConflict,
+        'another payload was sent under this client message number',
+      );
+    }
+    const { messageId, messageSeq } = first;
+    const { clientMsgNo } = request;
+    return new Promise((resolve) => {
+      // What is staged before this is on disk when it runs: the first write included.
+      replica.cover([], () => {
+        resolve({ ok: true, value: { messageId, messageSeq, clientMsgNo, disks: 1 } });
+      });
+    });
+  }
+
+  /** Sent to sessions that are connected now, stored nowhere, numbered by no channel. */
+  async #publishTransient(request: PublishRequest): Promise<Outcome<PublishResult>> {
+    const { delivery, replication, replica, gate } = this.#options;
+    const pair = this.#personDrafts(request.channel);
+    if (pair.length > 0) {
+      const refusal = gate.refusal();
+      if (refusal) return refusal;
+      await new Promise<void>((resolve) => {
+        replica.submit(shardOf(request.channel), pair, resolve);
+      });
+    }
+    const message = this.#messageOf(request, 0);
+    delivery.deliver(request.channel, message, request.exceptSession);
+    replication.sendTransient(request.channel, request.sender, encodeMessage(message));
+    return { ok: true, value: resultOf(message, 0) };
+  }
+
+  #sendKeyDraft(request: PublishRequest, message: Message): Draft {
+    const value = encodeSendKey({
+      payloadHash: payloadHash(request.payload),
+      messageSeq: message.messageSeq,
+      messageId: message.messageId,
+    });
+    return fresh(sendKeyKey(request.channel, request.sender, request.clientMsgNo), value);
+  }
+
+  /** The first message between two users subscribes both, in the operation that stores it. */
+  #personDrafts(channel: ChannelKey): Draft[] {
+    if (channelTypeOf(channel) !== PERSON) return [];
+    const drafts: Draft[] = [];
+    for (const uid of new Set(personsOf(channel))) {
+      const key = subscriptionKey(channel, uid);
+      if (isLive(this.#options.replica.read(key))) continue;
+      drafts.push({ key, tag: 0, context: EMPTY_CONTEXT, value: EMPTY_VALUE });
+    }
+    return drafts;
+  }
+
+  #messageOf(request: PublishRequest, messageSeq: number): Message {
+    const { messageIds, runtime } = this.#options;
+    return {
+      messageId: messageIds.next(),
+      messageSeq,
+      clientMsgNo: request.clientMsgNo,
+      fromUid: request.sender,
+      timestamp: Math.floor(runtime.clock.wallMs() / 1000),
+      payload: request.payload,
+      noPersist: request.noPersist,
+      redDot: request.redDot,
+      syncOnce: request.syncOnce,
+      setting: request.setting,
+      topic: request.topic,
+      expire: request.expire,
+    };
+  }
+
+  #refusal({ channel, sender, payload, cause }: PublishRequest): Refusal | undefined {
+    const { payloadBytesMax, permissions } = this.#options;
+    if (payload.length > payloadBytesMax) {
+      return refuse(
+        REASON.payloadDecode,
+        `payload: ${payload.length} bytes, at most ${payloadBytesMax}`,
+      );
+    }
+    return permissions.refusal(channel, sender, cause);
+  }
+}
+
+/** Of a row that is known to be absent: a new number of this actor, a send key that was just looked up. */
+function fresh(key: Draft['key'], value: Uint8Array): Draft {
+  return { key, tag: 0, context: EMPTY_CONTEXT, value, fresh: true };
+}
+
+function resultOf(message: Message, disks: number): PublishResult {
+  const { messageId, messageSeq, clientMsgNo } = message;
+  return { messageId, messageSeq, clientMsgNo, disks };
+}

@@ -1,0 +1,203 @@
+import { contextOfDots, uniteContexts } from '../core/context.ts';
+import type { Dot } from '../core/dot.ts';
+import { channelTypeOf, PERSON, type ChannelKey, type MemberId, type Uid } from '../core/ids.ts';
+import { EMPTY_VALUE, OPERATION_WRITES_MAX, remove, replace, type Draft, type Operation } from '../core/operation.ts';
+import { hash32, personsOf, shardOf, SHARDS } from '../core/placement.ts';
+import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.ts';
+import { isLive } from '../core/row.ts';
+import { channelPrefix, rangeEnd, SEPARATOR, shardPrefix, subscriptionKey } from '../core/row-key.ts';
+import type { Reach, Replication } from '../cluster/replication/port.ts';
+import { reversePrefix } from '../storage/layout.ts';
+import type { Store } from '../storage/port.ts';
+import type { Replica } from '../storage/replica-port.ts';
+import type {
+  Directory,
+  SubscriptionDigest,
+  SubscriptionRequest,
+  SubscriptionResult,
+  Subscriptions,
+  WaitFor,
+} from './port.ts';
+import type { WriteGate } from './write-gate.ts';
+
+export interface SubscriptionServiceOptions {
+  readonly store: Store;
+  readonly replica: Replica;
+  readonly replication: Pick<Replication, 'awaitReach'>;
+  readonly gate: WriteGate;
+  readonly directory: Pick<Directory, 'channel'>;
+  /** How long an acknowledgement waits for the live members to route by it. Milliseconds. */
+  readonly routedTimeoutMs: number;
+}
+
+/** Operations staged by one call before it waits for the disk, so that one call cannot fill the queue. */
+const OPERATIONS_AHEAD = 32;
+
+export class SubscriptionService implements Subscriptions {
+  readonly #options: SubscriptionServiceOptions;
+
+  constructor(options: SubscriptionServiceOptions) {
+    this.#options = options;
+  }
+
+  async subscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>> {
+    const refusal = this.#subscribeRefusal(request);
+    if (refusal) return refusal;
+    const { replica } = this.#options;
+    const shard = shardOf(request.channel);
+    return this.#write(request, (uid) => {
+      const key = subscriptionKey(request.channel, uid);
+      const put = { key, tag: 0, value: EMPTY_VALUE };
+      return replace(replica.read(key), put, () => replica.seen(shard));
+    });
+  }
+
+  async unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>> {
+    const { replica } = this.#options;
+    const shard = shardOf(request.channel);
+    const receipts = contextOfDots((request.receipts ?? []).filter((dot) => dot.shard === shard));
+    // Taken again for every operation: it has to cover what the operations before it wrote.
+    let seen = uniteContexts(replica.seen(shard), receipts);
+    let drafted = 0;
+    return this.#write(request, (uid) => {
+      if (drafted++ % OPERATION_WRITES_MAX === 0) {
+        seen = uniteContexts(replica.seen(shard), receipts);
+      }
+      const key = subscriptionKey(request.channel, uid);
+      return remove(key, replica.read(key), seen);
+    });
+  }
+
+  async unsubscribeAll(channel: ChannelKey, cause: SubscriptionRequest['cause']): Promise<Outcome<number>> {
+    let removed = 0;
+    let after: Uid | undefined;
+    for (;;) {
+      const uids = await this.subscribersOf(channel, after, 1000);
+      if (uids.length === 0) return { ok: true, value: removed };
+      const outcome = await this.unsubscribe({ channel, uids, cause, waitFor: 'all' });
+      if (!outcome.ok) return outcome;
+      removed += uids.length;
+      after = uids.at(-1);
+    }
+  }
+
+  isSubscribed(channel: ChannelKey, uid: Uid): boolean {
+    return isLive(this.#options.replica.read(subscriptionKey(channel, uid)));
+  }
+
+  async subscribersOf(channel: ChannelKey, after: Uid | undefined, limit: number): Promise<readonly Uid[]> {
+    const prefix = channelPrefix('s', channel);
+    const gte = after === undefined ? prefix : `${prefix}${after}\u0000`;
+    const uids: Uid[] = [];
+    for await (const chunk of this.#options.store.scan({ gte, lt: rangeEnd(prefix) })) {
+      for (const [key] of chunk) {
+        const uid = key.slice(prefix.length) as Uid;
+        if (this.isSubscribed(channel, uid)) uids.push(uid);
+        if (uids.length >= limit) return uids;
+      }
+    }
+    return uids;
+  }
+
+  async channelsOf(uid: Uid, after: ChannelKey | undefined, limit: number): Promise<readonly ChannelKey[]> {
+    const prefix = reversePrefix(uid);
+    const gte = after === undefined ? prefix : `${prefix}${after}\u0000`;
+    const channels: ChannelKey[] = [];
+    for await (const chunk of this.#options.store.scan({ gte, lt: rangeEnd(prefix) })) {
+      for (const [key] of chunk) {
+        const channel = key.slice(prefix.length) as ChannelKey;
+        if (this.isSubscribed(channel, uid)) channels.push(channel);
+        if (channels.length >= limit) return channels;
+      }
+    }
+    return channels;
+  }
+
+  async digest(): Promise<SubscriptionDigest> {
+    let subscriptions = 0;
+    let [low, high] = [0, 0];
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const prefix = shardPrefix('s', shard);
+      for await (const chunk of this.#options.store.scan({ gte: prefix, lt: rangeEnd(prefix) })) {
+        for (const [key] of chunk) {
+          const name = key.slice(prefix.length);
+          const [channel, uid] = name.split(SEPARATOR) as [ChannelKey, Uid];
+          if (!this.isSubscribed(channel, uid)) continue;
+          subscriptions += 1;
+          low = (low + hash32(name)) >>> 0;
+          high = (high + hash32(`${uid}${SEPARATOR}${channel}`)) >>> 0;
+        }
+      }
+    }
+    return { subscriptions, digest: hex32(high) + hex32(low) };
+  }
+
+  async #write(
+    request: SubscriptionRequest,
+    draftOf: (uid: Uid) => Draft,
+  ): Promise<Outcome<SubscriptionResult>> {
+    const { gate, replica } = this.#options;
+    const shard = shardOf(request.channel);
+    const receipts: Dot[] = [];
+    let last: Operation | undefined;
+    for (let at = 0, staged = 1; at < request.uids.length; at += OPERATION_WRITES_MAX, staged++) {
+      const refusal = gate.refusal();
+      if (refusal) return refusal;
+      const drafts = request.uids.slice(at, at + OPERATION_WRITES_MAX).map(draftOf);
+      const wait = staged % OPERATIONS_AHEAD === 0 || at + OPERATION_WRITES_MAX >= request.uids.length;
+      if (wait) last = await new Promise<Operation>((resolve) => {
+        const operation = replica.submit(shard, drafts, () => resolve(operation));
+        noteReceipts(receipts, operation);
+      });
+      else noteReceipts(receipts, replica.submit(shard, drafts));
+    }
+    if (!last) return { ok: true, value: { receipts, reached: request.waitFor, missing: [] } };
+    return this.#acknowledge(last, receipts, request.waitFor);
+  }
+
+  /** Waits until the wanted members route by the last operation: by then they do by all before it. */
+  #acknowledge(
+    operation: Operation,
+    receipts: readonly Dot[],
+    waitFor: WaitFor,
+  ): Promise<Outcome<SubscriptionResult>> {
+    const done = (missing: readonly MemberId[], reached: WaitFor): Outcome<SubscriptionResult> => ({
+      ok: true,
+      value: { receipts, reached, missing },
+    });
+    if (waitFor === 'local') return Promise.resolve(done([], 'local'));
+    const wanted = { routed: waitFor, timeoutMs: this.#options.routedTimeoutMs } as const;
+    return new Promise((resolve) => {
+      this.#options.replication.awaitReach(operation, wanted, (reach: Reach) => {
+        resolve(done(reach.missing, reach.missing.length === 0 ? 'all' : reachedOf(reach)));
+      });
+    });
+  }
+
+  #subscribeRefusal({ channel, uids, cause }: SubscriptionRequest): Refusal | undefined {
+    const persons = channelTypeOf(channel) === PERSON ? personsOf(channel) : undefined;
+    const stranger = persons && uids.find((uid) => !persons.includes(uid));
+    if (stranger !== undefined) {
+      return refuse(REASON.channelIdInvalid, `${stranger} is not one of the two users of this channel`);
+    }
+    const known = this.#options.directory.channel(channel);
+    if (known?.disband) return refuse(REASON.disbanded, 'the channel is disbanded');
+    if (cause === 'client' && known?.join === 'closed') {
+      return refuse(REASON.notWhitelisted, 'the channel is closed: only the backend adds subscribers');
+    }
+    return undefined;
+  }
+}
+
+function noteReceipts(receipts: Dot[], { actor, shard, first, count }: Operation): void {
+  for (let offset = 0; offset < count; offset++) receipts.push({ actor, shard, counter: first + offset });
+}
+
+function reachedOf(reach: Reach): WaitFor {
+  const members = reach.routed + reach.missing.length;
+  return reach.routed * 2 > members ? 'quorum' : 'local';
+}
+
+function hex32(value: number): string {
+  return value.toString(16).padStart(8, '0');
+}
