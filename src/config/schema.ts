@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { MEMBERS_MAX } from '../core/member.ts';
+import * as field from './field.ts';
+
+const KB = 1024;
+const MB = 1024 * KB;
+
+const memberId = () =>
+  field.text(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 . _ -');
+
+const slot = () =>
+  field.integer({ from: 0, to: MEMBERS_MAX - 1, unit: 'a number of its own for each member' });
+
+const cluster = field.section({
+  id: field
+    .text(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 . _ -')
+    .default('holdfast'),
+  secret: field.secret(),
+  slots: field.integer({ from: 1, to: MEMBERS_MAX }).optional(),
+});
+
+const node = field.section({
+  id: memberId().optional(),
+  slot: slot().optional(),
+  data_dir: field.text(/^[^\0]{1,1024}$/, 'a folder').default('data/{id}'),
+  shutdown_grace_ms: field.milliseconds(0, 600_000).default(10_000),
+});
+
+const member = field.section({
+  id: memberId(),
+  slot: slot(),
+  peer_address: field.hostAndPort(),
+  client_address: field.url(['ws', 'wss'], 'ws://10.0.0.1:5200'),
+  http_address: field.url(['http', 'https'], 'http://10.0.0.1:5001'),
+  admin_address: field.hostAndPort(),
+});
+
+const membership = field.section({
+  mode: field.choice(['static', 'etcd']).default('static'),
+  etcd: field
+    .section({
+      endpoints: field
+        .listOf(field.url(['http', 'https'], 'http://127.0.0.1:2379'), {
+          max: 16,
+          what: 'addresses',
+        })
+        .min(1, { error: 'at least one address' })
+        .default(['http://127.0.0.1:2379']),
+    })
+    .prefault({}),
+  lease_seconds: field.seconds(2, 600).default(10),
+  relist_seconds: field.seconds(1, 3600).default(60),
+  call_deadline_ms: field.milliseconds(50, 60_000).default(2000),
+  forget_after_hours: field.integer({ from: 1, to: 8760, unit: 'hours' }).default(24),
+});
+
+const listen = field.section({
+  client: listener(5200, field.url(['ws', 'wss'], 'ws://chat.example.com:5200')),
+  http: listener(5001, field.url(['http', 'https'], 'http://chat.example.com:5001')),
+  admin: listener(5300, field.hostAndPort()),
+  peer: listener(7100, field.hostAndPort()),
+});
+
+const storage = field.section({
+  sync: field.choice(['commit', 'interval', 'os']).default('commit'),
+  sync_interval_ms: field.milliseconds(1, 60_000).default(100),
+  group_wait_ms: field.milliseconds(0, 1000).default(1),
+  group_bytes: field.bytes(KB, 16 * MB).default(64 * KB),
+  cache_bytes: field.bytes(MB, 64 * KB * MB).default(16 * MB),
+  write_buffer_bytes: field.bytes(MB, KB * MB).default(8 * MB),
+  staged_bytes_max: field.bytes(64 * KB, KB * MB).default(32 * MB),
+});
+
+const replication = field.section({
+  heartbeat_ms: field.milliseconds(50, 60_000).default(1000),
+  unacknowledged_bytes_max: field.bytes(64 * KB, 256 * MB).default(2 * MB),
+  frame_bytes: field.bytes(KB, MB).default(64 * KB),
+  pull_bytes: field.bytes(64 * KB, 64 * MB).default(MB),
+  snapshot_threshold_dots: field.integer({ from: 1000, to: 1e9, unit: 'writes' }).default(200_000),
+  acknowledge_timeout_ms: field.milliseconds(0, 60_000).default(250),
+  second_disk_timeout_ms: field.milliseconds(0, 60_000).default(1000),
+  reconnect_ms_max: field.milliseconds(50, 600_000).default(5000),
+});
+
+const gateway = field.section({
+  auth: field.choice(['none', 'token']).default('none'),
+  idle_seconds: field.seconds(8, 960).default(75),
+  connect_deadline_ms: field.milliseconds(100, 600_000).default(10_000),
+  frame_bytes_max: field.bytes(KB, 16 * MB).default(64 * KB),
+  queue_soft_bytes: field.bytes(KB, KB * MB).default(MB),
+  queue_hard_bytes: field.bytes(KB, KB * MB).default(4 * MB),
+  sessions_max: field.integer({ from: 1, to: 10_000_000, unit: 'sessions' }).default(200_000),
+  subscriptions_per_session_max: field
+    .integer({ from: 1, to: 1e6, unit: 'subscriptions' })
+    .default(10_000),
+  frames_per_second: field.integer({ from: 1, to: 1e6, unit: 'frames' }).default(50_000),
+  sends_per_second: field.integer({ from: 1, to: 1e6, unit: 'messages' }).default(10_000),
+  origins_allowed: names('origins'),
+  hosts_allowed: names('hosts'),
+});
+
+const http = field.section({
+  manager_token: field.secret(),
+  hosts_allowed: names('hosts'),
+  body_bytes_max: field.bytes(KB, 64 * MB).default(4 * MB),
+});
+
+const admin = field.section({ token: field.secret() });
+
+const log = field.section({
+  level: field.choice(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  pretty: field.choice(['auto', 'always', 'never']).default('auto'),
+});
+
+/** cluster.yml, as written: snake_case, units last, every default here and nowhere else. */
+export const configSchema = field.section({
+  cluster: cluster.prefault({}),
+  node: node.prefault({}),
+  members: field.listOf(member, { max: MEMBERS_MAX, what: 'members' }).default([]),
+  membership: membership.prefault({}),
+  listen: listen.prefault({}),
+  storage: storage.prefault({}),
+  replication: replication.prefault({}),
+  gateway: gateway.prefault({}),
+  http: http.prefault({}),
+  admin: admin.prefault({}),
+  log: log.prefault({}),
+});
+
+export type RawConfig = z.output<typeof configSchema>;
+
+function listener(portDefault: number, address: z.ZodType<string>) {
+  return field
+    .section({
+      host: field.host().default('127.0.0.1'),
+      port: field.port().default(portDefault),
+      advertise: address.optional(),
+    })
+    .prefault({});
+}
+
+function names(what: string) {
+  const item = field.text(/^[^\s,]{1,256}$/, `${what} as a browser sends them`);
+  return field.listOf(item, { max: 256, what }).default([]);
+}
