@@ -33,8 +33,10 @@ export interface CorePorts {
 
 export interface CoreOptions {
   readonly cluster: string;
+  /** `slot` as configured; the roster's is the one that counts. */
   readonly self: Member;
-  readonly numbering: SlotNumber;
+  /** The constant of the cluster: 1 for a lone node. */
+  readonly slots: number;
   readonly replicator?: ReplicatorLimits | undefined;
   readonly intervalsMax?: number | undefined;
   readonly stagedBytesMax?: number | undefined;
@@ -60,14 +62,20 @@ export interface NodeCore {
   readonly routing: RoutingIndex;
   readonly delivery: Delivery;
   readonly gate: WriteGate;
-  /** Joins the cluster and opens links; resolves with the roster. */
-  start(): Promise<Roster>;
+  /** As the roster has it. */
+  readonly self: Member;
+  /** Opens links to the peers and accepts theirs. */
+  start(): Promise<void>;
   /** Refuses writes, leaves the live set, closes links. The store stays open: its owner closes it. */
   stop(): Promise<void>;
 }
 
 const ROSTER_FACT = 'roster';
 
+/**
+ * Opens the replica, joins the cluster (the slot comes from the roster) and puts the parts together.
+ * Rejects with the membership's error where the cluster does not take this member.
+ */
 export async function createNodeCore(
   options: CoreOptions,
   ports: CorePorts,
@@ -81,10 +89,35 @@ export async function createNodeCore(
     log,
     ...(intervalsMax === undefined ? {} : { intervalsMax }),
   });
-  const replicator = new Replicator({
-    self: options.self,
+  const onRoster = (roster: Roster): void => {
+    replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
+    listener.onRoster?.(roster);
+  };
+  const roster = await membership.start(options.self, readRoster(replica), {
+    onRoster(next) {
+      onRoster(next);
+      replicator?.onRoster(next);
+    },
+    onLive: (live) => listener.onLive?.(live),
+  });
+  onRoster(roster);
+  const self = roster.members.find((member) => member.id === options.self.id) ?? options.self;
+  const numbering = { slot: self.slot, slots: options.slots };
+  let replicator: Replicator | undefined;
+  const routing: RoutingIndex = new RoutingIndex({
+    store,
+    replica,
+    presence: new Presence({
+      self: self.id,
+      announce: (add, remove) => replicator!.announce(add, remove),
+      sessionsOf: (uid) => routing.sessionsOf(uid),
+    }),
+    channelsPerUserMax: options.channelsPerUserMax ?? 100_000,
+  });
+  replicator = new Replicator({
+    self,
     cluster: options.cluster,
-    slots: options.numbering.slots,
+    slots: options.slots,
     replica,
     transport,
     membership,
@@ -92,38 +125,24 @@ export async function createNodeCore(
     log,
     ...(options.replicator ? { limits: options.replicator } : {}),
     listener: {
-      onTransient: (channel, sender, value) => delivery.onTransient(channel, sender, value),
-      onInterest: (member, add, remove) => presence.onInterest(member, { add, remove }),
+      onTransient: (channel, sender, value) => parts.delivery.onTransient(channel, sender, value),
+      onInterest: (member, add, remove) => routing.onInterest(member, { add, remove }),
       onRebuildNeeded: (peer, reason) => listener.onRebuildNeeded(peer, reason),
       onPeerState: (state) => listener.onPeerState?.(state),
     },
   });
-  const presence: Presence = new Presence({
-    self: options.self.id,
-    announce: (add, remove) => replicator.announce(add, remove),
-    sessionsOf: (uid) => routing.sessionsOf(uid),
-  });
-  const routing = new RoutingIndex({
-    store,
-    replica,
-    presence,
-    channelsPerUserMax: options.channelsPerUserMax ?? 100_000,
-  });
-  const { services, permissions, delivery, gate } = createServices(options, ports, {
-    replica,
-    replicator,
-    routing,
-  });
+  const parts = createServices({ ...options, numbering }, ports, { replica, replicator, routing });
   replica.addListener({
     onSubmitted: () => {},
     onDurable(applied) {
       for (const change of applied.changes) {
-        permissions.onChange(change);
+        parts.permissions.onChange(change);
         routing.onChange(change);
       }
-      delivery.onDurable(applied);
+      parts.delivery.onDurable(applied);
     },
   });
+  const { services, delivery, gate } = parts;
   return {
     services,
     replica,
@@ -131,21 +150,8 @@ export async function createNodeCore(
     routing,
     delivery,
     gate,
-    async start() {
-      const cached = readRoster(replica);
-      const roster = await membership.start(options.self, cached, {
-        onRoster(next) {
-          replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(next)));
-          replicator.onRoster(next);
-          listener.onRoster?.(next);
-        },
-        onLive: (live) => listener.onLive?.(live),
-      });
-      replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
-      replicator.onRoster(roster);
-      await replicator.start();
-      return roster;
-    },
+    self,
+    start: () => replicator.start(),
     async stop() {
       gate.stop();
       await membership.stop();
@@ -155,7 +161,7 @@ export async function createNodeCore(
 }
 
 function createServices(
-  options: CoreOptions,
+  options: CoreOptions & { readonly numbering: SlotNumber },
   { runtime, store, fanout }: CorePorts,
   parts: { replica: ReplicatedStore; replicator: Replicator; routing: RoutingIndex },
 ): { services: Services; permissions: SendPermissions; delivery: Delivery; gate: WriteGate } {

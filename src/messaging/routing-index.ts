@@ -1,4 +1,4 @@
-import type { ChannelKey, Uid } from '../core/ids.ts';
+import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import { isLive } from '../core/row.ts';
 import { denyKey, rangeEnd, splitRowKey, subscriptionKey } from '../core/row-key.ts';
 import { reversePrefix } from '../storage/layout.ts';
@@ -86,6 +86,13 @@ export class RoutingIndex implements SessionRegistry {
   /** Channels that some session of this node receives. */
   channelCount(): number {
     return this.#channels.size;
+  }
+
+  onInterest(
+    member: MemberId,
+    items: { readonly add: readonly string[]; readonly remove: readonly string[] },
+  ): void {
+    this.#options.presence.onInterest(member, items);
   }
 
   onChange({ key }: Change): void {
