@@ -1,4 +1,5 @@
-import { pino, type DestinationStream, type Logger } from 'pino';
+import type { Writable } from 'node:stream';
+import { pino, type Logger } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 
 export type LogFields = Record<string, unknown>;
@@ -20,7 +21,7 @@ export interface LogOptions {
   /** Coloured lines for people; otherwise one JSON object a line. */
   readonly pretty: boolean;
   /** Standard output where absent. */
-  readonly destination?: DestinationStream | undefined;
+  readonly destination?: Writable | undefined;
 }
 
 /**

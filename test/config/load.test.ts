@@ -71,7 +71,9 @@ test('the cluster.yml of the project states every key, with the default that the
     const stated = text.match(new RegExp(`# ${key}: (.*)`, 'g')) ?? [];
     t.true(stated.length > 0, `cluster.yml does not state ${path.join('.')}`);
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
-    const written = Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
+    const written = Array.isArray(value)
+      ? `[${value.join(', ')}]`
+      : JSON.stringify(value).replaceAll('"', '');
     t.true(
       stated.some((line) => line.endsWith(`: ${written}`)),
       `cluster.yml does not state ${path.join('.')}: ${written}`,
@@ -286,7 +288,7 @@ test('whatever the file says, loading never throws, and an error always says wha
   const path = write('');
   fc.assert(
     fc.property(fc.oneof(yaml.section, fc.string()), (text) => {
-      writeFileSync(path, String(text));
+      writeFileSync(path, text);
       const loaded = loadConfig({ path, env: {} });
       if (loaded.ok) return true;
       return loaded.errors.length > 0 && loaded.errors.every((error) => error.allowed !== '');

@@ -1,0 +1,101 @@
+/**
+ * Every metric of the project: its name, what it says, its labels. The alert rules and the dashboard of
+ * deploy/ speak of these names.
+ */
+interface Definition {
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+interface HistogramDefinition {
+  readonly help: string;
+  /** Seconds. */
+  readonly buckets: readonly number[];
+}
+
+export const COUNTERS = {
+  holdfast_deliveries_total: metric('Messages handed to sessions of this node'),
+  holdfast_publishes_total: metric('Messages taken, by outcome', 'outcome'),
+  holdfast_recvacks_total: metric('Acknowledgements of messages by clients'),
+  holdfast_subscription_operations_total: metric(
+    'Subscribers added or removed on this node, by outcome',
+    'action',
+    'outcome',
+  ),
+  holdfast_acknowledged_short_total: metric(
+    'Operations acknowledged before every member routed by them or a second disk had them',
+    'missing',
+  ),
+  holdfast_connects_total: metric('Client connects, by outcome', 'outcome'),
+  holdfast_closes_total: metric('Client connections ended, by close code', 'code'),
+  holdfast_frames_total: metric('Frames from clients, by protocol', 'protocol'),
+  holdfast_frames_malformed_total: metric('Frames from clients that could not be read', 'kind'),
+  holdfast_frames_refused_total: metric('Frames from clients beyond a limit', 'limit'),
+  holdfast_upgrades_refused_total: metric('WebSocket upgrades refused, by reason', 'reason'),
+  holdfast_http_requests_total: metric('Requests of the HTTP API', 'route', 'status'),
+  holdfast_admin_calls_total: metric('Calls of the admin service', 'method', 'status'),
+  holdfast_operations_applied_total: metric('Operations of peers applied here', 'source'),
+  holdfast_pulls_total: metric('Ranges of writes asked from a peer, by reason', 'reason'),
+  holdfast_snapshots_total: metric('Snapshots, by direction', 'direction'),
+  holdfast_link_connects_total: metric('Attempts to open a stream to a peer', 'peer', 'outcome'),
+  holdfast_link_refusals_total: metric('Streams refused to or by a peer, by reason', 'reason'),
+  holdfast_link_bytes_total: metric('Bytes of peer streams', 'direction'),
+  holdfast_store_flushes_total: metric('Group commits', 'outcome'),
+  holdfast_damaged_rows_total: metric('Rows whose checksum does not hold, found on reading'),
+  holdfast_rebuilds_total: metric(
+    'Stores set aside and filled again from a peer, by cause',
+    'cause',
+  ),
+  holdfast_membership_calls_total: metric('Calls to etcd, by outcome', 'outcome'),
+} as const satisfies Record<string, Definition>;
+
+export const GAUGES = {
+  holdfast_info: metric(
+    'Always 1; the labels say what runs',
+    'version',
+    'node',
+    'websocket',
+    'membership',
+  ),
+  holdfast_ready: metric('1 while the node is ready'),
+  holdfast_sessions: metric('Open client sessions, by protocol', 'protocol'),
+  holdfast_users_online: metric('Users with a session here'),
+  holdfast_subscriptions: metric('Live subscriptions in the store'),
+  holdfast_index_channels: metric('Channels in the routing index'),
+  holdfast_index_routes: metric('Pairs of session and channel in the routing index'),
+  holdfast_queued_bytes: metric('Unsent bytes of all client sessions'),
+  holdfast_members: metric('Members of the cluster, by what this node knows of them', 'state'),
+  holdfast_roster_epoch: metric('Epoch of the roster'),
+  holdfast_membership_frozen: metric('1 while the roster is frozen because etcd does not answer'),
+  holdfast_peer_live: metric('1 while both streams with the peer are open and heard', 'peer'),
+  holdfast_peer_lagging: metric('1 while the peer does not keep up and pulls by itself', 'peer'),
+  holdfast_replication_behind: metric('Writes the peer has and this node lacks', 'peer'),
+  holdfast_replication_unacknowledged_bytes: metric('Sent to the peer and not on its disk', 'peer'),
+  holdfast_replication_heard_seconds: metric('Since the peer was last heard', 'peer'),
+  holdfast_store_ok: metric('1 while the store takes writes, 0 while it fails'),
+  holdfast_store_catching_up: metric('1 while a new or rebuilt store takes no writes'),
+  holdfast_staged_bytes: metric('Written and not on disk yet'),
+} as const satisfies Record<string, Definition>;
+
+export const HISTOGRAMS = {
+  holdfast_publish_seconds: histogram('From the request to the acknowledgement of a message'),
+  holdfast_subscribe_seconds: histogram('From the request to the acknowledgement of a subscribe'),
+  holdfast_flush_seconds: histogram('One group commit'),
+} as const satisfies Record<string, HistogramDefinition>;
+
+export type CounterName = keyof typeof COUNTERS;
+export type GaugeName = keyof typeof GAUGES;
+export type HistogramName = keyof typeof HISTOGRAMS;
+
+/** Exactly the labels of the metric, each a string. */
+export type LabelsOf<Metric extends Definition> = Readonly<
+  Record<Metric['labels'][number], string>
+>;
+
+function metric<const Labels extends readonly string[]>(help: string, ...labels: Labels) {
+  return { help, labels };
+}
+
+function histogram(help: string): HistogramDefinition {
+  return { help, buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5] };
+}
