@@ -1,0 +1,111 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { until } from './until.ts';
+
+/** A real etcd of one server on loopback, with a folder of its own. */
+export interface TestEtcd {
+  readonly endpoint: string;
+  /** kill -9; the data stays. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port. `wipe`: with an empty folder. */
+  restart(options?: { readonly wipe: boolean }): Promise<void>;
+  /** SIGSTOP: it keeps its connections and answers nothing. */
+  pause(): void;
+  resume(): void;
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>;
+}
+
+/** Tests that need it are written `const run = etcdAvailable() ? test : test.skip`. */
+export function etcdAvailable(): boolean {
+  return etcdPath() !== undefined;
+}
+
+function etcdPath(): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders
+    .map((folder) => join(folder, 'etcd'))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** Resolves once it answers. Leases can be as short as 1 s on it. */
+export async function startEtcd(): Promise<TestEtcd> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-etcd-'));
+  const [client, peer] = [await freePort(), await freePort()];
+  let running = await launch({ folder, client, peer });
+  return {
+    endpoint: `127.0.0.1:${client}`,
+    kill: () => end(running),
+    async restart({ wipe } = { wipe: false }) {
+      await end(running);
+      if (wipe) rmSync(folder, { recursive: true, force: true });
+      running = await launch({ folder, client, peer });
+    },
+    pause: () => void running.kill('SIGSTOP'),
+    resume: () => void running.kill('SIGCONT'),
+    async stop() {
+      await end(running);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Launch {
+  readonly folder: string;
+  readonly client: number;
+  readonly peer: number;
+}
+
+async function launch({ folder, client, peer }: Launch): Promise<ChildProcess> {
+  const clientUrl = `http://127.0.0.1:${client}`;
+  const peerUrl = `http://127.0.0.1:${peer}`;
+  const flags = {
+    name: 'test',
+    'data-dir': join(folder, 'data'),
+    'listen-client-urls': clientUrl,
+    'advertise-client-urls': clientUrl,
+    'listen-peer-urls': peerUrl,
+    'initial-advertise-peer-urls': peerUrl,
+    'initial-cluster': `test=${peerUrl}`,
+    'heartbeat-interval': '50',
+    'election-timeout': '500',
+    'log-level': 'error',
+  };
+  const child = spawn(
+    etcdPath()!,
+    Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
+    { stdio: 'ignore', env: { ...process.env, ETCD_UNSUPPORTED_ARCH: process.arch } },
+  );
+  process.once('exit', () => child.kill('SIGKILL'));
+  await until('etcd is healthy', async () => {
+    if (child.exitCode !== null) throw new Error(`etcd ended with ${child.exitCode}`);
+    const answer = await fetch(`${clientUrl}/health`, { signal: AbortSignal.timeout(500) });
+    return answer.ok;
+  });
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await exited;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
