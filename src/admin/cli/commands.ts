@@ -1,0 +1,14 @@
+import type { Command } from 'commander';
+import { addClusterCommands } from './cluster.ts';
+import { addMessageCommands } from './messages.ts';
+import { addSubscriptionCommands } from './subscriptions.ts';
+
+/**
+ * Adds the commands that talk to a running node over gRPC. Each reports its own errors in one line and sets
+ * process.exitCode: 1 refused or failed, 2 wrong usage, 3 no answer.
+ */
+export function addAdminCommands(program: Command): void {
+  addClusterCommands(program);
+  addSubscriptionCommands(program);
+  addMessageCommands(program);
+}

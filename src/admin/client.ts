@@ -1,0 +1,189 @@
+import {
+  Client,
+  credentials as grpcCredentials,
+  Metadata,
+  status,
+  type ChannelCredentials,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { systemRuntime } from '../runtime/system.ts';
+import { ORIGIN_TRAILER } from './errors.ts';
+import type * as wire from './messages.ts';
+import { loadAdminProto } from './proto.ts';
+
+export interface AdminClientOptions {
+  /** host:port. */
+  readonly address: string;
+  readonly token?: string | undefined;
+  /** For each unary call, and for lists as a whole. Milliseconds. */
+  readonly timeoutMs?: number | undefined;
+  /** Plain text where absent. */
+  readonly credentials?: ChannelCredentials | undefined;
+}
+
+/** A call that failed. `unreachable`: the node did not answer; otherwise it refused, and says why. */
+export class AdminCallError extends Error {
+  override readonly name = 'AdminCallError';
+  readonly code: string;
+  readonly unreachable: boolean;
+  /** The request field at fault, empty where there is none. */
+  readonly field: string;
+  /** The reason code that clients see, 0 for none. */
+  readonly reason: number;
+
+  constructor(cause: ServiceError, address: string) {
+    const fromNode = cause.metadata?.get(ORIGIN_TRAILER).length > 0;
+    const silent = cause.code === status.UNAVAILABLE || cause.code === status.DEADLINE_EXCEEDED;
+    const unreachable = silent && !fromNode;
+    super(unreachable ? `no answer from ${address}: ${cause.details}` : cause.details, { cause });
+    this.code = status[cause.code];
+    this.unreachable = unreachable;
+    this.field = String(cause.metadata?.get('holdfast-field')[0] ?? '');
+    this.reason = Number(cause.metadata?.get('holdfast-reason')[0] ?? 0);
+  }
+}
+
+export type BulkStream = ClientDuplexStream<Partial<wire.BulkRequest>, wire.BulkReply>;
+/** Fields left out take the defaults of proto3. */
+type Ask<Request> = Partial<Request>;
+
+const TIMEOUT_MS = 10_000;
+
+/** The admin service of one node. Connects at the first call and again after every loss. */
+export class AdminClient {
+  readonly address: string;
+  readonly #client: Client;
+  readonly #metadata = new Metadata();
+  readonly #timeoutMs: number;
+  readonly #service = loadAdminProto().service;
+
+  constructor(options: AdminClientOptions) {
+    this.address = options.address;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    if (options.token) this.#metadata.set('authorization', `Bearer ${options.token}`);
+    const credentials = options.credentials ?? grpcCredentials.createInsecure();
+    // A node that was restarted is found again soon: the default backoff goes up to two minutes.
+    this.#client = new Client(options.address, credentials, {
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1_000,
+      // Tests and tools hold several clients with different tokens to one address.
+      'grpc.use_local_subchannel_pool': 1,
+    });
+  }
+
+  subscribe(request: Ask<wire.SubscribeRequest>): Promise<wire.SubscriptionReply> {
+    return this.#unary('Subscribe', request);
+  }
+
+  unsubscribe(request: Ask<wire.UnsubscribeRequest>): Promise<wire.SubscriptionReply> {
+    return this.#unary('Unsubscribe', request);
+  }
+
+  digest(): Promise<wire.DigestReply> {
+    return this.#unary('Digest', {});
+  }
+
+  publish(request: Ask<wire.PublishRequest>): Promise<wire.PublishReply> {
+    return this.#unary('Publish', request);
+  }
+
+  kickSession(request: Ask<wire.KickSessionRequest>): Promise<wire.KickSessionReply> {
+    return this.#unary('KickSession', request);
+  }
+
+  members(): Promise<wire.MembersReply> {
+    return this.#unary('Members', {});
+  }
+
+  listSubscriptions(
+    request: Ask<wire.ListSubscriptionsRequest> = {},
+  ): AsyncGenerator<wire.SubscriptionPage> {
+    return this.#read('ListSubscriptions', request, this.#deadline());
+  }
+
+  sessions(request: Ask<wire.SessionsRequest> = {}): AsyncGenerator<wire.Session> {
+    return this.#read('Sessions', request, this.#deadline());
+  }
+
+  /** Until the signal aborts (then it just ends) or the connection is lost (then it throws). */
+  watch(request: Ask<wire.WatchRequest>, signal: AbortSignal): AsyncGenerator<wire.WatchEvent> {
+    return this.#read('Watch', request, undefined, signal);
+  }
+
+  /**
+   * The raw stream: the caller honours write() and reads every reply. Its errors are ServiceErrors, to be
+   * made AdminCallErrors by `callError`. `bulk-client.ts` has the loop that most callers want.
+   */
+  openBulk(): BulkStream {
+    const { path, requestSerialize, responseDeserialize } = this.#method('SubscribeBulk');
+    return this.#client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize as (bytes: Buffer) => wire.BulkReply,
+      this.#metadata,
+    );
+  }
+
+  callError(error: unknown): Error {
+    if (!(error instanceof Error) || !('details' in error)) return error as Error;
+    return new AdminCallError(error as ServiceError, this.address);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #method(name: string) {
+    return this.#service[name]!;
+  }
+
+  #deadline(): Date {
+    return new Date(systemRuntime.clock.wallMs() + this.#timeoutMs);
+  }
+
+  #unary<Request extends object, Reply>(name: string, request: Request): Promise<Reply> {
+    const { path, requestSerialize, responseDeserialize } = this.#method(name);
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize as (bytes: Buffer) => Reply,
+        request,
+        this.#metadata,
+        { deadline: this.#deadline() },
+        (error, reply) => (error ? reject(this.callError(error)) : resolve(reply!)),
+      );
+    });
+  }
+
+  /** Leaving the loop early cancels the call. */
+  async *#read<Request extends object, Reply>(
+    name: string,
+    request: Request,
+    deadline: Date | undefined,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Reply> {
+    const { path, requestSerialize, responseDeserialize } = this.#method(name);
+    const call: ClientReadableStream<Reply> = this.#client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize as (bytes: Buffer) => Reply,
+      request,
+      this.#metadata,
+      deadline ? { deadline } : {},
+    );
+    const onAbort = (): void => call.cancel();
+    signal?.addEventListener('abort', onAbort);
+    if (signal?.aborted) call.cancel();
+    try {
+      for await (const reply of call) yield reply as Reply;
+    } catch (error) {
+      if (!signal?.aborted) throw this.callError(error);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      call.cancel();
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import {
+  Server,
+  ServerCredentials,
+  status,
+  type sendUnaryData,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import type { Services } from '../messaging/port.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import { accessInterceptor, isLoopback } from './access.ts';
+import { serveBulk, type BulkOptions } from './bulk.ts';
+import { AdminError, toStatus } from './errors.ts';
+import { listSubscriptions, type ListOptions } from './list.ts';
+import { toMembersReply } from './member-view.ts';
+import type {
+  BulkReply,
+  BulkRequest,
+  ListSubscriptionsRequest,
+  Session,
+  SessionsRequest,
+  SubscriptionPage,
+  WatchEvent,
+  WatchRequest,
+} from './messages.ts';
+import {
+  ADMIN_LIMITS,
+  type AdminLimits,
+  type ClusterInfo,
+  type EventFeed,
+  type SubscriptionListing,
+} from './port.ts';
+import { ADMIN_SERVICE, loadAdminProto } from './proto.ts';
+import { kickSessions, publish, streamSessions } from './session-calls.ts';
+import { ClientGone, OpenStreams, type OutStream } from './streams.ts';
+import { changeSubscriptions, digest } from './subscription-calls.ts';
+import { serveWatch } from './watch.ts';
+
+export interface AdminServerOptions {
+  readonly services: Services;
+  readonly cluster: ClusterInfo;
+  readonly events: EventFeed;
+  /** Absent: listing every subscription is UNIMPLEMENTED, by channel and by uid goes. */
+  readonly listing?: SubscriptionListing | undefined;
+  /** Valid bearer tokens, more than one while they rotate. Empty is allowed on loopback only. */
+  readonly tokens: readonly string[];
+  /** Plain text where absent; TLS and client certificates come in here. */
+  readonly credentials?: ServerCredentials | undefined;
+  readonly runtime: Runtime;
+  readonly log: Pick<Log, 'debug' | 'info' | 'warn' | 'error'>;
+  readonly limits?: Partial<AdminLimits> | undefined;
+  /** After every call, for a counter by method and code. */
+  readonly onCall?: ((method: string, code: status) => void) | undefined;
+}
+
+/** The gRPC admin service of one node, with reflection and the standard health service. */
+export class AdminServer {
+  readonly #options: AdminServerOptions;
+  readonly #limits: AdminLimits;
+  readonly #server: Server;
+  readonly #streams: OpenStreams;
+  readonly #health = new HealthImplementation();
+
+  constructor(options: AdminServerOptions) {
+    this.#options = options;
+    this.#limits = { ...ADMIN_LIMITS, ...options.limits };
+    this.#streams = new OpenStreams(this.#limits.streamsMax);
+    this.#server = new Server({
+      interceptors: [accessInterceptor({ tokens: options.tokens, onCall: options.onCall })],
+      'grpc.max_receive_message_length': this.#limits.requestBytesMax,
+      // Two processes on one port would share its connections in silence.
+      'grpc.so_reuseport': 0,
+    });
+    const { packages, service } = loadAdminProto();
+    this.#server.addService(service, this.#implementation());
+    new ReflectionService(packages, { services: [ADMIN_SERVICE] }).addToServer(this.#server);
+    this.#health.addToServer(this.#server);
+    this.setServing(true);
+  }
+
+  /** Resolves with the bound port; 0 picks one. Rejects with an AdminError, also where it is taken. */
+  async start(host: string, port: number): Promise<number> {
+    if (this.#options.tokens.length === 0 && !isLoopback(host)) {
+      throw new AdminError(
+        status.FAILED_PRECONDITION,
+        `admin.tokens: is empty, so the admin service may listen on loopback only, not on ${host}`,
+      );
+    }
+    const credentials = this.#options.credentials ?? ServerCredentials.createInsecure();
+    const target =
+      host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
+    const bound = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(target, credentials, (error, actual) => {
+        if (!error) return resolve(actual);
+        const message = `admin service: cannot listen on ${target}: ${error.message}`;
+        reject(new AdminError(status.UNAVAILABLE, message, { cause: error }));
+      });
+    });
+    this.#options.log.info('admin service listens', { host, port: bound });
+    return bound;
+  }
+
+  /** What the health service answers: whether this node takes calls that matter. True from the start. */
+  setServing(serving: boolean): void {
+    for (const service of ['', ADMIN_SERVICE]) {
+      this.#health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+    }
+  }
+
+  /** Streams open now, of all kinds but reflection and health. */
+  openStreams(): number {
+    return this.#streams.size;
+  }
+
+  /** Ends the streams, lets unary calls finish for at most `graceMs`, then cuts what is left. */
+  async stop(graceMs: number): Promise<void> {
+    this.setServing(false);
+    this.#streams.stop();
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.runtime.timers.after(graceMs, () => {
+        this.#server.forceShutdown();
+        resolve();
+      });
+      this.#server.tryShutdown(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  #implementation(): UntypedServiceImplementation {
+    const { services, cluster, events, listing, runtime } = this.#options;
+    const limits = this.#limits;
+    const onDefect = (error: unknown): void => this.#logDefect('SubscribeBulk', error);
+    const subscriptionOptions = { services, cluster, limits };
+    const sessionOptions = { services, limits, random: runtime.random };
+    const bulkOptions: BulkOptions = { services, limits, onDefect };
+    const listOptions: ListOptions = { services, listing, limits };
+    const watchOptions = {
+      events,
+      cluster,
+      clock: runtime.clock,
+      eventsMax: limits.watchEventsMax,
+    };
+    return {
+      Subscribe: this.#unary((r) => changeSubscriptions(subscriptionOptions, 'subscribe', r)),
+      Unsubscribe: this.#unary((r) => changeSubscriptions(subscriptionOptions, 'unsubscribe', r)),
+      SubscribeBulk: this.#stream((call: ServerDuplexStream<BulkRequest, BulkReply>, signal) =>
+        serveBulk(bulkOptions, call, signal),
+      ),
+      ListSubscriptions: this.#stream(
+        (call: ServerWritableStream<ListSubscriptionsRequest, SubscriptionPage>, signal) =>
+          listSubscriptions(listOptions, call, signal),
+      ),
+      Digest: this.#unary(() => digest(subscriptionOptions)),
+      Publish: this.#unary((request) => publish(sessionOptions, request)),
+      Sessions: this.#stream((call: ServerWritableStream<SessionsRequest, Session>, signal) =>
+        streamSessions(sessionOptions, call, signal),
+      ),
+      KickSession: this.#unary(async (request) => kickSessions(sessionOptions, request)),
+      Members: this.#unary(async () => toMembersReply(cluster)),
+      Watch: this.#stream((call: ServerWritableStream<WatchRequest, WatchEvent>, signal) =>
+        serveWatch(watchOptions, call, signal),
+      ),
+    };
+  }
+
+  #unary<Request, Reply>(serve: (request: Request) => Promise<Reply>) {
+    return (call: ServerUnaryCall<Request, Reply>, reply: sendUnaryData<Reply>): void => {
+      serve(call.request).then(
+        (value) => reply(null, value),
+        (error: unknown) => {
+          this.#logDefect(call.getPath(), error);
+          reply(toStatus(error));
+        },
+      );
+    };
+  }
+
+  #stream<Request, Reply, Call extends OutStream<Request, Reply>>(
+    serve: (call: Call, signal: AbortSignal) => Promise<void>,
+  ) {
+    return (call: Call): void => {
+      this.#streams
+        .run(call, (signal) => serve(call, signal))
+        .then(
+          () => void call.end(),
+          (error: unknown) => {
+            this.#logDefect(call.getPath(), error);
+            call.emit('error', toStatus(error));
+          },
+        );
+    };
+  }
+
+  #logDefect(method: string, error: unknown): void {
+    if (error instanceof AdminError || error instanceof ClientGone) return;
+    this.#options.log.error('admin call failed', { method, error });
+  }
+}
