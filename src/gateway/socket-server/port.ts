@@ -30,7 +30,12 @@ export interface UpgradeRequest {
 
 export type UpgradeAnswer =
   | { readonly accept: true }
-  | { readonly accept: false; readonly status: number; readonly headers?: Record<string, string>; readonly body: string };
+  | {
+      readonly accept: false;
+      readonly status: number;
+      readonly headers?: Record<string, string>;
+      readonly body: string;
+    };
 
 export interface SocketHandlers<Data> {
   onUpgrade(request: UpgradeRequest): UpgradeAnswer;

@@ -1,0 +1,69 @@
+/**
+ * What a client may ask, whichever dialect it speaks. Ids are as the client wrote them: the session
+ * checks them, because a bad id has its own reason code and is not a malformed frame.
+ */
+export type ClientFrame =
+  | ConnectFrame
+  | SendFrame
+  | SubscriptionFrame
+  | { readonly kind: 'ping'; readonly ref: Ref }
+  | { readonly kind: 'recvack' }
+  | { readonly kind: 'disconnect'; readonly reason: string };
+
+/** What the reply repeats: the JSON-RPC id or WKProto's clientSeq. Undefined: no reply is wanted. */
+export type Ref = string | number | undefined;
+
+export interface ConnectFrame {
+  readonly kind: 'connect';
+  readonly ref: Ref;
+  readonly uid: string;
+  readonly token: string;
+  readonly deviceId: string;
+  readonly deviceFlag: number;
+  /** Milliseconds since 1970 by the client's clock, 0 where it says none. */
+  readonly clientTimestampMs: number;
+}
+
+export interface SendFrame {
+  readonly kind: 'send';
+  readonly ref: Ref;
+  readonly clientMsgNo: string;
+  readonly channelId: string;
+  readonly channelType: number;
+  /** Undefined where it could not be decoded (reason 9). */
+  readonly payload: Uint8Array | undefined;
+  readonly noPersist: boolean;
+  readonly redDot: boolean;
+  readonly syncOnce: boolean;
+  readonly setting: number;
+  readonly topic: string;
+  /** Seconds, 0 for never. */
+  readonly expire: number;
+}
+
+export interface SubscriptionFrame {
+  readonly kind: 'subscription';
+  readonly ref: Ref;
+  readonly action: SubscriptionAction;
+  readonly subNo: string;
+  readonly channelId: string;
+  readonly channelType: number;
+  /** Of an unsubscribe: receipts of subscribes made elsewhere, `actor:shard:counter`. */
+  readonly receipts: readonly string[];
+}
+
+export type SubscriptionAction = 0 | 1;
+export const SUBSCRIBE = 0;
+export const UNSUBSCRIBE = 1;
+
+/** Bits of `setting`. */
+export const SETTING = {
+  receipt: 0x80,
+  signal: 0x20,
+  noEncryption: 0x10,
+  topic: 0x08,
+  stream: 0x02,
+};
+
+/** Characters of any text field that is no id and no payload. */
+export const TEXT_LENGTH_MAX = 1024;

@@ -1,0 +1,102 @@
+import { isUsualRecvack } from '../codec/json-rpc-recvack.ts';
+import { JSON_RPC_ERROR, parseJsonRpc } from '../codec/json-rpc-parse.ts';
+import {
+  encodeConnectResult,
+  encodeDisconnect,
+  encodeError,
+  encodePong,
+  encodeSendResult,
+  encodeSubscriptionResult,
+} from '../codec/json-rpc-encode.ts';
+import { WK_VERSION_MAX } from '../codec/wkproto.ts';
+import type { Ref } from '../codec/frame.ts';
+import type { Dialect } from './dialect.ts';
+
+const NO_MESSAGE = 0n;
+
+export const jsonRpcDialect: Dialect = {
+  protocol: 'json-rpc',
+
+  receive(session, bytes, binary) {
+    if (binary) {
+      const message = 'this connection speaks JSON-RPC in text frames';
+      session.send(encodeError(null, JSON_RPC_ERROR.badRequest, message));
+      session.malformed('malformed');
+      return;
+    }
+    if (session.state === 'CONNECTED' && isUsualRecvack(bytes)) {
+      session.acknowledge();
+      return;
+    }
+    const frame = parseJsonRpc(bytes);
+    if (frame.kind !== 'bad') {
+      session.handle(frame);
+      return;
+    }
+    session.send(encodeError(frame.id, frame.code, frame.message));
+    const unknown = frame.code === JSON_RPC_ERROR.unknownMethod;
+    session.malformed(unknown ? 'unknown-method' : 'malformed');
+  },
+
+  acceptConnect(session, ref, timeDiffMs) {
+    const { nodeId } = session.room;
+    const result = { serverVersion: WK_VERSION_MAX, timeDiffMs, nodeId };
+    session.send(encodeConnectResult(String(ref), result));
+  },
+
+  refuseConnect(session, ref, refusal) {
+    session.send(encodeError(idOf(ref), refusal.code, refusal.message));
+  },
+
+  replySend(session, ref, outcome) {
+    const result = outcome.ok
+      ? { ...outcome.value, reasonCode: 1, message: '' }
+      : {
+          messageId: NO_MESSAGE,
+          messageSeq: 0,
+          disks: 0,
+          reasonCode: outcome.code,
+          message: outcome.message,
+        };
+    session.send(encodeSendResult(String(ref), result));
+  },
+
+  replySubscription(session, frame, outcome) {
+    const { subNo, channelId, channelType, action, ref } = frame;
+    const echoed = { subNo, channelId, channelType, action };
+    const reply = outcome.ok
+      ? {
+          ...echoed,
+          ...outcome.value,
+          receipt: outcome.value.receipts[0],
+          reasonCode: 1,
+          message: '',
+        }
+      : {
+          ...echoed,
+          receipt: undefined,
+          reached: '',
+          missing: [],
+          reasonCode: outcome.code,
+          message: outcome.message,
+        };
+    session.send(encodeSubscriptionResult(String(ref), reply));
+  },
+
+  pong(session, ref) {
+    if (typeof ref === 'string') session.send(encodePong(ref));
+  },
+
+  refuseFrame(session, ref, refusal) {
+    // A notification expects no answer, so a flood of them gets none.
+    if (typeof ref === 'string') session.send(encodeError(ref, refusal.code, refusal.message));
+  },
+
+  sayDisconnect(session, reasonCode, text) {
+    session.send(encodeDisconnect(reasonCode, text));
+  },
+};
+
+function idOf(ref: Ref): string | null {
+  return typeof ref === 'string' ? ref : null;
+}

@@ -1,0 +1,218 @@
+import { STATUS_CODES } from 'node:http';
+import { loadNative, type Native, type NativeApp, type NativeSocket } from './uws-native.ts';
+import type { NativeRequest, NativeResponse } from './uws-native.ts';
+import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
+import { nextSocketId } from './socket-id.ts';
+
+/**
+ * uWS closes with 1006 and without a Close frame what is over its own limit. So its limit is set well
+ * above ours, which we apply ourselves with 1009; only frames over this one end without a Close frame.
+ */
+const NATIVE_FRAME_BYTES_MIN = 4 * 1024 * 1024;
+const DROPPED = 2;
+
+interface Holder<Data> extends NativeSocket {
+  socket?: UwsSocket<Data>;
+}
+
+/** Throws `ERR_UWS_MISSING` where the native binary does not exist for this Node. */
+export function createUwsServer<Data>(
+  handlers: SocketHandlers<Data>,
+  limits: SocketLimits,
+): SocketServer<Data> {
+  const native = loadNative();
+  if (!native) {
+    throw Object.assign(new Error(`no uWebSockets.js binary for Node ${process.version}`), {
+      code: 'ERR_UWS_MISSING',
+    });
+  }
+  return new UwsServer(native, handlers, limits);
+}
+
+/** uWS counts in steps of 4 s, and ends the process for anything below 8 s or above 960 s. */
+export function uwsIdleSeconds(idleSeconds: number): number {
+  if (idleSeconds <= 0) return 0;
+  return Math.min(960, Math.max(8, Math.ceil(idleSeconds / 4) * 4));
+}
+
+class UwsSocket<Data> implements Socket<Data> {
+  readonly id = nextSocketId();
+  readonly remoteAddress: string;
+  data: Data | undefined;
+  /** Undefined once closed: uWS throws at any call on a closed socket. */
+  native: NativeSocket | undefined;
+
+  constructor(native: NativeSocket) {
+    this.native = native;
+    this.data = undefined;
+    this.remoteAddress = addressText(native.getRemoteAddressAsText());
+  }
+
+  send(frame: Uint8Array | string): boolean {
+    if (!this.native) return false;
+    return this.native.send(frame, typeof frame !== 'string') !== DROPPED;
+  }
+
+  join(topic: string): void {
+    this.native?.subscribe(topic);
+  }
+
+  leave(topic: string): void {
+    this.native?.unsubscribe(topic);
+  }
+
+  topics(): readonly string[] {
+    return this.native?.getTopics() ?? [];
+  }
+
+  bufferedBytes(): number {
+    return this.native?.getBufferedAmount() ?? 0;
+  }
+
+  end(code: number, reason: string): void {
+    this.native?.end(code, reason);
+  }
+
+  terminate(): void {
+    this.native?.close();
+  }
+}
+
+class UwsServer<Data> implements SocketServer<Data> {
+  readonly implementation = 'uws';
+  readonly #native: Native;
+  readonly #app: NativeApp;
+  readonly #handlers: SocketHandlers<Data>;
+  readonly #frameBytesMax: number;
+  readonly #sockets = new Set<UwsSocket<Data>>();
+  #listener: object | undefined;
+
+  constructor(native: Native, handlers: SocketHandlers<Data>, limits: SocketLimits) {
+    this.#native = native;
+    this.#handlers = handlers;
+    this.#frameBytesMax = limits.frameBytesMax;
+    this.#app = native
+      .App()
+      .ws<Holder<Data>>('/*', {
+        compression: native.DISABLED,
+        maxPayloadLength: Math.max(NATIVE_FRAME_BYTES_MIN, 4 * limits.frameBytesMax),
+        maxBackpressure: limits.queueBytesMax,
+        // Otherwise this version drops frames in silence.
+        closeOnBackpressureLimit: true,
+        idleTimeout: uwsIdleSeconds(limits.idleSeconds),
+        sendPingsAutomatically: false,
+        upgrade: (response, request, context) => this.#upgrade(response, request, context),
+        open: (holder) => this.#open(holder),
+        message: (holder, message, isBinary) => this.#message(holder, message, isBinary),
+        close: (holder, code, message) => this.#closed(holder, code, message),
+      })
+      .any('/*', (response) => {
+        response
+          .writeStatus('426 Upgrade Required')
+          .writeHeader('upgrade', 'websocket')
+          .end('This port speaks WebSocket.\n', true);
+      });
+  }
+
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#app.listen(host, port, this.#native.LIBUS_LISTEN_EXCLUSIVE_PORT, (listener) => {
+        if (listener === false) {
+          const error = new Error(`cannot listen on ${host}:${port}: the port is taken`);
+          reject(Object.assign(error, { code: 'EADDRINUSE' }));
+          return;
+        }
+        this.#listener = listener;
+        resolve(this.#native.us_socket_local_port(listener));
+      });
+    });
+  }
+
+  publish(topic: string, frame: Uint8Array | string): void {
+    this.#app.publish(topic, frame, typeof frame !== 'string');
+  }
+
+  publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void {
+    const native = (except as UwsSocket<Data>).native;
+    // A socket without any topic publishes nothing, so one outside the topic must not be the sender.
+    if (native?.isSubscribed(topic)) native.publish(topic, frame, typeof frame !== 'string');
+    else this.publish(topic, frame);
+  }
+
+  memberCount(topic: string): number {
+    return this.#app.numSubscribers(topic);
+  }
+
+  stopListening(): void {
+    if (this.#listener) this.#native.us_listen_socket_close(this.#listener);
+    this.#listener = undefined;
+  }
+
+  close(): Promise<void> {
+    this.stopListening();
+    for (const socket of this.#sockets) socket.terminate();
+    return Promise.resolve();
+  }
+
+  #upgrade(response: NativeResponse, request: NativeRequest, context: object): void {
+    const answer = this.#handlers.onUpgrade({
+      path: request.getUrl(),
+      query: request.getQuery() ?? '',
+      origin: request.getHeader('origin') || undefined,
+      host: request.getHeader('host') || undefined,
+      remoteAddress: addressText(response.getRemoteAddressAsText()),
+    });
+    if (!answer.accept) {
+      response.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? 'Refused'}`);
+      for (const [name, value] of Object.entries(answer.headers ?? {})) {
+        response.writeHeader(name, value);
+      }
+      response.end(answer.body, true);
+      return;
+    }
+    const protocols = request.getHeader('sec-websocket-protocol');
+    response.upgrade(
+      {},
+      request.getHeader('sec-websocket-key'),
+      // uWS would echo the whole list; a client accepts only one of those that it offered.
+      protocols.split(',')[0]!.trim(),
+      request.getHeader('sec-websocket-extensions'),
+      context,
+    );
+  }
+
+  #open(holder: Holder<Data>): void {
+    const socket = new UwsSocket<Data>(holder);
+    holder.socket = socket;
+    this.#sockets.add(socket);
+    this.#handlers.onOpen(socket);
+  }
+
+  #message(holder: Holder<Data>, message: ArrayBuffer, isBinary: boolean): void {
+    const socket = holder.socket!;
+    if (message.byteLength > this.#frameBytesMax) {
+      socket.end(1009, `frame of ${message.byteLength} bytes, at most ${this.#frameBytesMax}`);
+      return;
+    }
+    this.#handlers.onMessage(socket, new Uint8Array(message), isBinary);
+  }
+
+  #closed(holder: Holder<Data>, code: number, message: ArrayBuffer): void {
+    const socket = holder.socket!;
+    socket.native = undefined;
+    this.#sockets.delete(socket);
+    this.#handlers.onClose(socket, code, Buffer.from(message).toString());
+  }
+}
+
+const MAPPED_IPV4 = /^(?:0000:){5}ffff:([0-9a-f]{2})([0-9a-f]{2}):([0-9a-f]{2})([0-9a-f]{2})$/;
+
+function addressText(bytes: ArrayBuffer): string {
+  const text = Buffer.from(bytes).toString();
+  const mapped = MAPPED_IPV4.exec(text);
+  if (!mapped) return text;
+  return mapped
+    .slice(1)
+    .map((byte) => Number.parseInt(byte, 16))
+    .join('.');
+}

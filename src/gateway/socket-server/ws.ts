@@ -1,0 +1,260 @@
+import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
+import { nextSocketId } from './socket-id.ts';
+
+const OPEN = 1;
+const TEXT = 0x81;
+const BINARY = 0x82;
+/** How often idle sockets are looked for, as a part of the limit. */
+const IDLE_CHECKS = 4;
+
+export function createWsServer<Data>(
+  handlers: SocketHandlers<Data>,
+  limits: SocketLimits,
+): SocketServer<Data> {
+  return new WsServer(handlers, limits);
+}
+
+/** One unmasked server frame. It is the same for every receiver, so a publish builds it once. */
+function frameBytes(frame: Uint8Array | string): Buffer {
+  const first = typeof frame === 'string' ? TEXT : BINARY;
+  const body = typeof frame === 'string' ? Buffer.from(frame) : frame;
+  const header = body.length < 126 ? 2 : body.length < 65_536 ? 4 : 10;
+  const bytes = Buffer.allocUnsafe(header + body.length);
+  bytes[0] = first;
+  if (header === 2) bytes[1] = body.length;
+  else if (header === 4) {
+    bytes[1] = 126;
+    bytes.writeUInt16BE(body.length, 2);
+  } else {
+    bytes[1] = 127;
+    bytes.writeBigUInt64BE(BigInt(body.length), 2);
+  }
+  bytes.set(body, header);
+  return bytes;
+}
+
+class WsSocket<Data> implements Socket<Data> {
+  readonly id = nextSocketId();
+  readonly remoteAddress: string;
+  data: Data | undefined = undefined;
+  heardAtMs = performance.now();
+  /** What ended it from this side; the peer's echo says less. */
+  ended: { readonly code: number; readonly reason: string } | undefined = undefined;
+  readonly joined = new Set<string>();
+  readonly #server: WsServer<Data>;
+  readonly #ws: WebSocket;
+  readonly #wire: Duplex;
+
+  constructor(server: WsServer<Data>, ws: WebSocket, wire: Duplex & { remoteAddress?: string }) {
+    this.#server = server;
+    this.#ws = ws;
+    this.#wire = wire;
+    this.remoteAddress = (wire.remoteAddress ?? '').replace(/^::ffff:/, '');
+  }
+
+  send(frame: Uint8Array | string): boolean {
+    return this.write(frameBytes(frame));
+  }
+
+  /** Writes past ws, which has no queue of its own without compression; frames of a tick go together. */
+  write(bytes: Buffer): boolean {
+    if (this.#ws.readyState !== OPEN) return false;
+    if (this.#wire.writableLength + bytes.length > this.#server.limits.queueBytesMax) {
+      this.ended = { code: 1006, reason: 'queue over the hard limit' };
+      this.#ws.terminate();
+      return false;
+    }
+    if (this.#wire.writableCorked === 0) {
+      this.#wire.cork();
+      this.#server.uncorkLater(this);
+    }
+    this.#wire.write(bytes);
+    return true;
+  }
+
+  uncork(): void {
+    this.#wire.uncork();
+  }
+
+  join(topic: string): void {
+    if (this.#ws.readyState === OPEN) this.#server.join(this, topic);
+  }
+
+  leave(topic: string): void {
+    this.#server.leave(this, topic);
+  }
+
+  topics(): readonly string[] {
+    return [...this.joined];
+  }
+
+  bufferedBytes(): number {
+    return this.#ws.readyState === OPEN ? this.#wire.writableLength : 0;
+  }
+
+  end(code: number, reason: string): void {
+    if (this.#ws.readyState !== OPEN) return;
+    this.ended = { code, reason };
+    this.#ws.close(code, reason);
+  }
+
+  terminate(reason = ''): void {
+    this.ended ??= { code: 1006, reason };
+    this.#ws.terminate();
+  }
+}
+
+class WsServer<Data> implements SocketServer<Data> {
+  readonly implementation = 'ws';
+  readonly limits: SocketLimits;
+  readonly #handlers: SocketHandlers<Data>;
+  readonly #http: Server;
+  readonly #wss: WebSocketServer;
+  readonly #sockets = new Set<WsSocket<Data>>();
+  readonly #topics = new Map<string, Set<WsSocket<Data>>>();
+  readonly #idleTimer: NodeJS.Timeout | undefined;
+  #corked: WsSocket<Data>[] = [];
+
+  constructor(handlers: SocketHandlers<Data>, limits: SocketLimits) {
+    this.#handlers = handlers;
+    this.limits = limits;
+    this.#http = createServer((_request, response) => {
+      response.writeHead(426, { upgrade: 'websocket', connection: 'close' });
+      response.end('This port speaks WebSocket.\n');
+    });
+    this.#wss = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: limits.frameBytesMax,
+    });
+    this.#http.on('upgrade', (request, wire, head) => this.#upgrade(request, wire, head));
+    if (limits.idleSeconds > 0) {
+      const everyMs = (limits.idleSeconds * 1000) / IDLE_CHECKS;
+      this.#idleTimer = setInterval(() => this.#endIdle(), everyMs).unref();
+    }
+  }
+
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#http.once('error', reject);
+      this.#http.listen(port, host, () => {
+        this.#http.off('error', reject);
+        resolve((this.#http.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  publish(topic: string, frame: Uint8Array | string): void {
+    this.#publish(undefined, topic, frame);
+  }
+
+  publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void {
+    this.#publish(except, topic, frame);
+  }
+
+  memberCount(topic: string): number {
+    return this.#topics.get(topic)?.size ?? 0;
+  }
+
+  stopListening(): void {
+    this.#http.close();
+  }
+
+  close(): Promise<void> {
+    clearInterval(this.#idleTimer);
+    for (const socket of this.#sockets) socket.terminate();
+    return new Promise((resolve) => {
+      this.#http.close(() => resolve());
+      this.#http.closeAllConnections();
+    });
+  }
+
+  join(socket: WsSocket<Data>, topic: string): void {
+    let members = this.#topics.get(topic);
+    if (!members) this.#topics.set(topic, (members = new Set()));
+    members.add(socket);
+    socket.joined.add(topic);
+  }
+
+  leave(socket: WsSocket<Data>, topic: string): void {
+    socket.joined.delete(topic);
+    const members = this.#topics.get(topic);
+    if (members?.delete(socket) && members.size === 0) this.#topics.delete(topic);
+  }
+
+  uncorkLater(socket: WsSocket<Data>): void {
+    if (this.#corked.push(socket) === 1) setImmediate(() => this.#uncork());
+  }
+
+  #uncork(): void {
+    const corked = this.#corked;
+    this.#corked = [];
+    for (const socket of corked) socket.uncork();
+  }
+
+  #publish(except: Socket<Data> | undefined, topic: string, frame: Uint8Array | string): void {
+    const members = this.#topics.get(topic);
+    if (!members) return;
+    const bytes = frameBytes(frame);
+    for (const socket of members) if (socket !== except) socket.write(bytes);
+  }
+
+  #upgrade(request: IncomingMessage, wire: Duplex, head: Buffer): void {
+    // A client that goes during the upgrade must not end the process.
+    wire.on('error', () => wire.destroy());
+    const url = request.url ?? '/';
+    const query = url.indexOf('?');
+    const answer = this.#handlers.onUpgrade({
+      path: query < 0 ? url : url.slice(0, query),
+      query: query < 0 ? '' : url.slice(query + 1),
+      origin: request.headers.origin,
+      host: request.headers.host,
+      remoteAddress: (request.socket.remoteAddress ?? '').replace(/^::ffff:/, ''),
+    });
+    if (answer.accept) {
+      this.#wss.handleUpgrade(request, wire, head, (ws) => this.#open(ws, wire));
+      return;
+    }
+    const headers = { ...answer.headers, connection: 'close' };
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    wire.end(
+      `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? 'Refused'}\r\n${lines.join('')}` +
+        `content-length: ${Buffer.byteLength(answer.body)}\r\n\r\n${answer.body}`,
+    );
+  }
+
+  #open(ws: WebSocket, wire: Duplex): void {
+    const socket = new WsSocket(this, ws, wire);
+    const heard = (): void => void (socket.heardAtMs = performance.now());
+    this.#sockets.add(socket);
+    ws.on('message', (bytes: Buffer, isBinary) => {
+      heard();
+      this.#handlers.onMessage(socket, bytes, isBinary);
+    });
+    ws.on('ping', heard).on('pong', heard);
+    ws.on('error', (error: Error & { code?: string }) => {
+      if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
+        socket.ended ??= { code: 1009, reason: `frame over ${this.limits.frameBytesMax} bytes` };
+      }
+    });
+    ws.on('close', (code, reason) => {
+      this.#sockets.delete(socket);
+      for (const topic of socket.topics()) this.leave(socket, topic);
+      const ended = socket.ended;
+      this.#handlers.onClose(socket, ended?.code ?? code, ended?.reason ?? reason.toString());
+    });
+    this.#handlers.onOpen(socket);
+  }
+
+  #endIdle(): void {
+    const oldest = performance.now() - this.limits.idleSeconds * 1000;
+    for (const socket of this.#sockets) {
+      if (socket.heardAtMs < oldest) socket.terminate('nothing heard within the idle limit');
+    }
+  }
+}
