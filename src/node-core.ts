@@ -15,6 +15,7 @@ import { PublishService } from './messaging/publisher.ts';
 import { RoutingIndex } from './messaging/routing-index.ts';
 import { SendPermissions } from './messaging/send-permissions.ts';
 import { SubscriptionService } from './messaging/subscriptions.ts';
+import { SubscriptionTable } from './messaging/subscription-table.ts';
 import { WriteGate } from './messaging/write-gate.ts';
 import type { Log } from './observability/log.ts';
 import type { Runtime } from './runtime/port.ts';
@@ -62,6 +63,7 @@ export interface NodeCore {
   readonly routing: RoutingIndex;
   readonly delivery: Delivery;
   readonly gate: WriteGate;
+  readonly table: SubscriptionTable;
   /** As the roster has it. */
   readonly self: Member;
   /** Opens links to the peers and accepts theirs. */
@@ -142,7 +144,7 @@ export async function createNodeCore(
       parts.delivery.onDurable(applied);
     },
   });
-  const { services, delivery, gate } = parts;
+  const { services, delivery, gate, table } = parts;
   return {
     services,
     replica,
@@ -150,6 +152,7 @@ export async function createNodeCore(
     routing,
     delivery,
     gate,
+    table,
     self,
     start: () => replicator.start(),
     async stop() {
@@ -164,7 +167,13 @@ function createServices(
   options: CoreOptions & { readonly numbering: SlotNumber },
   { runtime, store, fanout }: CorePorts,
   parts: { replica: ReplicatedStore; replicator: Replicator; routing: RoutingIndex },
-): { services: Services; permissions: SendPermissions; delivery: Delivery; gate: WriteGate } {
+): {
+  services: Services;
+  permissions: SendPermissions;
+  delivery: Delivery;
+  gate: WriteGate;
+  table: SubscriptionTable;
+} {
   const { replica, replicator, routing } = parts;
   const channelsMax = options.channelsCachedMax ?? 100_000;
   const gate = new WriteGate({
@@ -176,8 +185,9 @@ function createServices(
   const delivery = new Delivery({ heads, fanout });
   const directory = new DirectoryService({ replica, gate });
   const permissions = new SendPermissions({ replica, directory, channelsMax });
+  const table = new SubscriptionTable(store, replica);
   const subscriptions = new SubscriptionService({
-    store,
+    table,
     replica,
     replication: replicator,
     gate,
@@ -202,6 +212,7 @@ function createServices(
     permissions,
     delivery,
     gate,
+    table,
   };
 }
 

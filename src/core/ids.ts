@@ -15,8 +15,7 @@ export type MemberId = Brand<string, 'MemberId'>;
 export type ActorId = Brand<string, 'ActorId'>;
 
 export type Parsed<Value> =
-  | { readonly ok: true; readonly value: Value }
-  | { readonly ok: false; readonly error: string };
+  { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: string };
 
 export const ID_LENGTH_MAX = 256;
 export const PERSON = 1;
@@ -77,9 +76,11 @@ export function channelIdOf(channel: ChannelKey): string {
 }
 
 function parseText(text: unknown, what: string, lengthMax = ID_LENGTH_MAX): Parsed<string> {
-  if (typeof text !== 'string') return refuse(`${what}: expected a string, found ${describe(text)}`);
+  if (typeof text !== 'string')
+    return refuse(`${what}: expected a string, found ${describe(text)}`);
   if (text.length === 0) return refuse(`${what}: is empty`);
-  if (text.length > lengthMax) return refuse(`${what}: ${text.length} characters, at most ${lengthMax}`);
+  if (text.length > lengthMax)
+    return refuse(`${what}: ${text.length} characters, at most ${lengthMax}`);
   if (CONTROL.test(text)) return refuse(`${what}: contains a control character`);
   if (LONE_SURROGATE.test(text)) return refuse(`${what}: contains half of a surrogate pair`);
   return { ok: true, value: text };

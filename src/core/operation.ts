@@ -45,7 +45,11 @@ export const OPERATION_WRITES_MAX = 256;
 const CONTEXT_SPANS_MAX = 16;
 
 /** A put that replaces what it sees in the row: its live dots, and all that those had replaced. */
-export function replace(row: Row, put: Omit<Draft, 'context' | 'fresh'>, vector: () => Context): Draft {
+export function replace(
+  row: Row,
+  put: Omit<Draft, 'context' | 'fresh'>,
+  vector: () => Context,
+): Draft {
   const live = liveEntries(row);
   if (live.length === 0) return { ...put, context: EMPTY_CONTEXT };
   const context = uniteContexts(seenIn(live), ...live.map((entry) => entry.context));
@@ -80,7 +84,5 @@ export function entryOf(operation: Operation, write: Write): Entry {
 }
 
 function seenIn(row: Row): Context {
-  return uniteContexts(
-    ...row.map(({ actor, counter }) => [{ actor, from: counter, to: counter }]),
-  );
+  return uniteContexts(...row.map(({ actor, counter }) => [{ actor, from: counter, to: counter }]));
 }

@@ -17,7 +17,9 @@ const SLOT_BITS = 5n;
 
 /** Positive int64: 42 bits of milliseconds, 5 of slot, 16 of counter. */
 export function composeMessageId(ms: number, slot: number, counter: number): bigint {
-  return (BigInt(ms) << (SLOT_BITS + COUNTER_BITS)) | (BigInt(slot) << COUNTER_BITS) | BigInt(counter);
+  return (
+    (BigInt(ms) << (SLOT_BITS + COUNTER_BITS)) | (BigInt(slot) << COUNTER_BITS) | BigInt(counter)
+  );
 }
 
 export const MESSAGE_ID_COUNTERS = 1 << Number(COUNTER_BITS);

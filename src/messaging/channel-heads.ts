@@ -65,7 +65,12 @@ export class ChannelHeads {
 
   async #scan(channel: ChannelKey): Promise<number> {
     const gte = channelPrefix('m', channel);
-    for await (const chunk of this.#store.scan({ gte, lt: rangeEnd(gte), reverse: true, limit: 1 })) {
+    for await (const chunk of this.#store.scan({
+      gte,
+      lt: rangeEnd(gte),
+      reverse: true,
+      limit: 1,
+    })) {
       for (const [key] of chunk) return Number.parseInt(key.slice(gte.length, gte.length + 13), 16);
     }
     return 0;

@@ -37,8 +37,16 @@ export interface Subscriptions {
   unsubscribeAll(channel: ChannelKey, cause: Cause): Promise<Outcome<number>>;
   isSubscribed(channel: ChannelKey, uid: Uid): boolean;
   /** In uid order, after `after`. */
-  subscribersOf(channel: ChannelKey, after: Uid | undefined, limit: number): Promise<readonly Uid[]>;
-  channelsOf(uid: Uid, after: ChannelKey | undefined, limit: number): Promise<readonly ChannelKey[]>;
+  subscribersOf(
+    channel: ChannelKey,
+    after: Uid | undefined,
+    limit: number,
+  ): Promise<readonly Uid[]>;
+  channelsOf(
+    uid: Uid,
+    after: ChannelKey | undefined,
+    limit: number,
+  ): Promise<readonly ChannelKey[]>;
   /** Every subscription, in (shard, channel, uid) order; order-independent digest of the live rows. */
   digest(): Promise<SubscriptionDigest>;
 }

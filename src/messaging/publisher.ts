@@ -83,7 +83,9 @@ export class PublishService implements Publisher {
   }
 
   /** A retry of a stored message: its first acknowledgement again, nothing is written. */
-  #repeated(request: PublishRequest): Outcome<PublishResult> | Promise<Outcome<PublishResult>> | undefined {
+  #repeated(
+    request: PublishRequest,
+  ): Outcome<PublishResult> | Promise<Outcome<PublishResult>> | undefined {
     if (request.clientMsgNo === '') return undefined;
     const { replica } = this.#options;
     const key = sendKeyKey(request.channel, request.sender, request.clientMsgNo);

@@ -160,4 +160,3 @@ export class RoutingIndex implements SessionRegistry {
     this.#options.presence.wantsNoMore(channel);
   }
 }
-

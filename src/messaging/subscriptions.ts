@@ -1,14 +1,18 @@
 import { contextOfDots, uniteContexts } from '../core/context.ts';
 import type { Dot } from '../core/dot.ts';
 import { channelTypeOf, PERSON, type ChannelKey, type MemberId, type Uid } from '../core/ids.ts';
-import { EMPTY_VALUE, OPERATION_WRITES_MAX, remove, replace, type Draft, type Operation } from '../core/operation.ts';
-import { hash32, personsOf, shardOf, SHARDS } from '../core/placement.ts';
+import {
+  EMPTY_VALUE,
+  OPERATION_WRITES_MAX,
+  remove,
+  replace,
+  type Draft,
+  type Operation,
+} from '../core/operation.ts';
+import { personsOf, shardOf } from '../core/placement.ts';
 import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.ts';
-import { isLive } from '../core/row.ts';
-import { channelPrefix, rangeEnd, SEPARATOR, shardPrefix, subscriptionKey } from '../core/row-key.ts';
+import { subscriptionKey } from '../core/row-key.ts';
 import type { Reach, Replication } from '../cluster/replication/port.ts';
-import { reversePrefix } from '../storage/layout.ts';
-import type { Store } from '../storage/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 import type {
   Directory,
@@ -18,10 +22,11 @@ import type {
   Subscriptions,
   WaitFor,
 } from './port.ts';
+import type { SubscriptionTable } from './subscription-table.ts';
 import type { WriteGate } from './write-gate.ts';
 
 export interface SubscriptionServiceOptions {
-  readonly store: Store;
+  readonly table: SubscriptionTable;
   readonly replica: Replica;
   readonly replication: Pick<Replication, 'awaitReach'>;
   readonly gate: WriteGate;
@@ -68,7 +73,10 @@ export class SubscriptionService implements Subscriptions {
     });
   }
 
-  async unsubscribeAll(channel: ChannelKey, cause: SubscriptionRequest['cause']): Promise<Outcome<number>> {
+  async unsubscribeAll(
+    channel: ChannelKey,
+    cause: SubscriptionRequest['cause'],
+  ): Promise<Outcome<number>> {
     let removed = 0;
     let after: Uid | undefined;
     for (;;) {
@@ -82,54 +90,27 @@ export class SubscriptionService implements Subscriptions {
   }
 
   isSubscribed(channel: ChannelKey, uid: Uid): boolean {
-    return isLive(this.#options.replica.read(subscriptionKey(channel, uid)));
+    return this.#options.table.has(channel, uid);
   }
 
-  async subscribersOf(channel: ChannelKey, after: Uid | undefined, limit: number): Promise<readonly Uid[]> {
-    const prefix = channelPrefix('s', channel);
-    const gte = after === undefined ? prefix : `${prefix}${after}\u0000`;
-    const uids: Uid[] = [];
-    for await (const chunk of this.#options.store.scan({ gte, lt: rangeEnd(prefix) })) {
-      for (const [key] of chunk) {
-        const uid = key.slice(prefix.length) as Uid;
-        if (this.isSubscribed(channel, uid)) uids.push(uid);
-        if (uids.length >= limit) return uids;
-      }
-    }
-    return uids;
+  subscribersOf(
+    channel: ChannelKey,
+    after: Uid | undefined,
+    limit: number,
+  ): Promise<readonly Uid[]> {
+    return this.#options.table.subscribersOf(channel, after, limit);
   }
 
-  async channelsOf(uid: Uid, after: ChannelKey | undefined, limit: number): Promise<readonly ChannelKey[]> {
-    const prefix = reversePrefix(uid);
-    const gte = after === undefined ? prefix : `${prefix}${after}\u0000`;
-    const channels: ChannelKey[] = [];
-    for await (const chunk of this.#options.store.scan({ gte, lt: rangeEnd(prefix) })) {
-      for (const [key] of chunk) {
-        const channel = key.slice(prefix.length) as ChannelKey;
-        if (this.isSubscribed(channel, uid)) channels.push(channel);
-        if (channels.length >= limit) return channels;
-      }
-    }
-    return channels;
+  channelsOf(
+    uid: Uid,
+    after: ChannelKey | undefined,
+    limit: number,
+  ): Promise<readonly ChannelKey[]> {
+    return this.#options.table.channelsOf(uid, after, limit);
   }
 
-  async digest(): Promise<SubscriptionDigest> {
-    let subscriptions = 0;
-    let [low, high] = [0, 0];
-    for (let shard = 0; shard < SHARDS; shard++) {
-      const prefix = shardPrefix('s', shard);
-      for await (const chunk of this.#options.store.scan({ gte: prefix, lt: rangeEnd(prefix) })) {
-        for (const [key] of chunk) {
-          const name = key.slice(prefix.length);
-          const [channel, uid] = name.split(SEPARATOR) as [ChannelKey, Uid];
-          if (!this.isSubscribed(channel, uid)) continue;
-          subscriptions += 1;
-          low = (low + hash32(name)) >>> 0;
-          high = (high + hash32(`${uid}${SEPARATOR}${channel}`)) >>> 0;
-        }
-      }
-    }
-    return { subscriptions, digest: hex32(high) + hex32(low) };
+  digest(): Promise<SubscriptionDigest> {
+    return this.#options.table.digest();
   }
 
   async #write(
@@ -144,11 +125,13 @@ export class SubscriptionService implements Subscriptions {
       const refusal = gate.refusal();
       if (refusal) return refusal;
       const drafts = request.uids.slice(at, at + OPERATION_WRITES_MAX).map(draftOf);
-      const wait = staged % OPERATIONS_AHEAD === 0 || at + OPERATION_WRITES_MAX >= request.uids.length;
-      if (wait) last = await new Promise<Operation>((resolve) => {
-        const operation = replica.submit(shard, drafts, () => resolve(operation));
-        noteReceipts(receipts, operation);
-      });
+      const wait =
+        staged % OPERATIONS_AHEAD === 0 || at + OPERATION_WRITES_MAX >= request.uids.length;
+      if (wait)
+        last = await new Promise<Operation>((resolve) => {
+          const operation = replica.submit(shard, drafts, () => resolve(operation));
+          noteReceipts(receipts, operation);
+        });
       else noteReceipts(receipts, replica.submit(shard, drafts));
     }
     if (!last) return { ok: true, value: { receipts, reached: request.waitFor, missing: [] } };
@@ -178,26 +161,29 @@ export class SubscriptionService implements Subscriptions {
     const persons = channelTypeOf(channel) === PERSON ? personsOf(channel) : undefined;
     const stranger = persons && uids.find((uid) => !persons.includes(uid));
     if (stranger !== undefined) {
-      return refuse(REASON.channelIdInvalid, `${stranger} is not one of the two users of this channel`);
+      return refuse(
+        REASON.channelIdInvalid,
+        `${stranger} is not one of the two users of this channel`,
+      );
     }
     const known = this.#options.directory.channel(channel);
     if (known?.disband) return refuse(REASON.disbanded, 'the channel is disbanded');
     if (cause === 'client' && known?.join === 'closed') {
-      return refuse(REASON.notWhitelisted, 'the channel is closed: only the backend adds subscribers');
+      return refuse(
+        REASON.notWhitelisted,
+        'the channel is closed: only the backend adds subscribers',
+      );
     }
     return undefined;
   }
 }
 
 function noteReceipts(receipts: Dot[], { actor, shard, first, count }: Operation): void {
-  for (let offset = 0; offset < count; offset++) receipts.push({ actor, shard, counter: first + offset });
+  for (let offset = 0; offset < count; offset++)
+    receipts.push({ actor, shard, counter: first + offset });
 }
 
 function reachedOf(reach: Reach): WaitFor {
   const members = reach.routed + reach.missing.length;
   return reach.routed * 2 > members ? 'quorum' : 'local';
-}
-
-function hex32(value: number): string {
-  return value.toString(16).padStart(8, '0');
 }

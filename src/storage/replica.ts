@@ -23,7 +23,13 @@ import type {
   RowChunk,
   VectorCursor,
 } from './replica-port.ts';
-import { decodeRow, decodeVectorRow, encodeLogRow, encodeRow, encodeVectorRow } from './row-codec.ts';
+import {
+  decodeRow,
+  decodeVectorRow,
+  encodeLogRow,
+  encodeRow,
+  encodeVectorRow,
+} from './row-codec.ts';
 
 export interface ReplicaOptions {
   readonly store: Store;
@@ -106,7 +112,9 @@ export class ReplicatedStore implements Replica {
 
   submit(shard: number, drafts: readonly Draft[], onDurable?: () => void): Operation {
     if (drafts.length === 0 || drafts.length > OPERATION_WRITES_MAX) {
-      throw new RangeError(`an operation has 1 to ${OPERATION_WRITES_MAX} writes, not ${drafts.length}`);
+      throw new RangeError(
+        `an operation has 1 to ${OPERATION_WRITES_MAX} writes, not ${drafts.length}`,
+      );
     }
     this.#hlc = nextHlc(this.#hlc, this.#runtime.clock.wallMs());
     const operation: Operation = {

@@ -28,8 +28,7 @@ const codec = new Packr({ useRecords: false, int64AsType: 'bigint' });
 
 /** An array in the order of the fields above, header flags as one number: about 1 µs. */
 export function encodeMessage(message: Message): Uint8Array {
-  const flags =
-    (message.noPersist ? 1 : 0) | (message.redDot ? 2 : 0) | (message.syncOnce ? 4 : 0);
+  const flags = (message.noPersist ? 1 : 0) | (message.redDot ? 2 : 0) | (message.syncOnce ? 4 : 0);
   return codec.pack([
     message.messageId,
     message.messageSeq,
