@@ -84,6 +84,7 @@ const replication = field.section({
 
 const gateway = field.section({
   auth: field.choice(['none', 'token']).default('none'),
+  sockets: field.choice(['auto', 'uws', 'ws']).default('auto'),
   idle_seconds: field.seconds(8, 960).default(75),
   connect_deadline_ms: field.milliseconds(100, 600_000).default(10_000),
   frame_bytes_max: field.bytes(KB, 16 * MB).default(64 * KB),

@@ -1,0 +1,24 @@
+// `npm test`: the whole suite, or the files given. The last line says `N passed, N failed`.
+//   --node <binary>   another Node to run the tests on
+//   --minutes <n>     the deadline, 10 by default
+import { parseArgs } from 'node:util';
+import { formatCounts, runAva } from './check/ava.js';
+import { missingTools } from './check/tools.js';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { node: { type: 'string' }, minutes: { type: 'string', default: '10' } },
+});
+
+const missing = missingTools();
+for (const tool of missing) {
+  process.stdout.write(`skipped: ${tool.name} is not installed (${tool.for})\n`);
+}
+const counts = await runAva({
+  node: values.node,
+  args: positionals,
+  deadlineMs: Number(values.minutes) * 60_000,
+});
+counts.skipped += missing.length;
+process.stdout.write(`${formatCounts(counts)}\n`);
+process.exitCode = counts.failed > 0 ? 1 : 0;

@@ -1,0 +1,181 @@
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { exit, stdout } from 'node:process';
+import { Command, InvalidArgumentError } from 'commander';
+import { addAdminCommands } from './admin/cli/commands.ts';
+import { formatConfigErrors, loadConfig, type Config } from './config/load.ts';
+import { createLog, type Log } from './observability/log.ts';
+import { systemRuntime } from './runtime/system.ts';
+
+/** What a caller of the process can tell from its exit code. */
+const EXIT_CODES = {
+  stopped: 0,
+  /** A defect: the log has the stack. */
+  defect: 1,
+  /** The arguments or the configuration are wrong. */
+  usage: 2,
+  /** The node cannot start (a port in use, a locked store, …); the log says why. */
+  cannotStart: 3,
+  /** Not everything had ended when the grace period was over. */
+  stoppedLate: 4,
+} as const;
+
+const HELP = `
+Exit codes: 0 stopped as asked, 1 a defect (the log has the stack), 2 wrong arguments or configuration,
+3 the node cannot start, 4 stopped, but not everything ended in time, 130 and 143 a second signal.`;
+
+const DEFAULT_FILE = 'cluster.yml';
+
+interface StartOptions {
+  readonly config?: string;
+  readonly node?: number;
+}
+
+function createProgram(): Command {
+  const program = new Command('holdfast')
+    .description('A cluster of WebSocket nodes that never leaves a subscriber silently deaf')
+    .addHelpText('after', HELP);
+  program.exitOverride((error) => exit(error.exitCode === 0 ? 0 : EXIT_CODES.usage));
+  const withConfig = (command: Command) =>
+    command
+      .option('-c, --config <file>', `configuration (default: ${DEFAULT_FILE}, if there is one)`)
+      .option(
+        '-n, --node <k>',
+        'be node k of several on this machine: ports + 100 × (k − 1)',
+        parseNode,
+      );
+  withConfig(program.command('start'))
+    .description('run a node until SIGTERM or SIGINT')
+    .action(async (options: StartOptions) => start(readConfig(options)));
+  withConfig(program.command('check-config'))
+    .description('check the configuration and name all that is wrong with it')
+    .option('--json', 'print the configuration with every default, secrets left out')
+    .action((options: StartOptions & { json?: true }) => {
+      const config = readConfig(options);
+      if (options.json) print(JSON.stringify(withoutSecrets(config), undefined, 2));
+      else print(`configuration: correct (${describe(config)})`);
+    });
+  addAdminCommands(program);
+  return program;
+}
+
+function parseNode(text: string): number {
+  const k = Number(text);
+  if (!/^\d{1,2}$/.test(text) || k < 1 || k > 32) {
+    throw new InvalidArgumentError('expected a number from 1 to 32');
+  }
+  return k;
+}
+
+function readConfig(options: StartOptions): Config {
+  const path = options.config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
+  const loaded = loadConfig({ path, node: options.node });
+  if (loaded.ok) return loaded.config;
+  process.stderr.write(`${formatConfigErrors(loaded.errors)}\n`);
+  return exit(EXIT_CODES.usage);
+}
+
+async function start(config: Config): Promise<void> {
+  const pretty = config.log.pretty === 'always' || (config.log.pretty === 'auto' && stdout.isTTY);
+  const log = createLog({ level: config.log.level, pretty });
+  const crash = (error: unknown) => {
+    log.error('stopped by a defect', { error });
+    exit(EXIT_CODES.defect);
+  };
+  process.on('uncaughtException', crash).on('unhandledRejection', crash);
+  // Loaded here, so that the other commands start without the node's rooms.
+  const { createNode } = await import('./node.ts');
+  const node = await createNode(config, { log, runtime: systemRuntime }).catch((error: unknown) =>
+    cannotStart(log, error),
+  );
+  const stopping = stopOnSignals(log, config.node.shutdownGraceMs, (graceMs) => node.stop(graceMs));
+  try {
+    await node.start();
+  } catch (error) {
+    // A node that is told to stop while it starts may well fail to start.
+    if (stopping.aborted) return;
+    await node.stop(0).catch(() => undefined);
+    cannotStart(log, error);
+  }
+  log.info(`open ${node.addresses.http}/ in a browser`, {
+    node: config.node.id,
+    cluster: config.cluster.id,
+    membership: describe(config),
+    data: config.node.dataDir,
+    ...node.addresses,
+  });
+  if (config.gateway.auth === 'none') {
+    log.info(
+      'no authentication is configured: anyone on this machine may be any user, and others cannot connect',
+    );
+  }
+}
+
+/** An expected failure has a code and is told in one line; anything else shows where it comes from. */
+function cannotStart(log: Log, error: unknown): never {
+  const expected = error instanceof Error && 'code' in error && typeof error.code === 'string';
+  if (expected)
+    log.error(`cannot start: ${error.message}`, { code: error.code, cause: error.cause });
+  else log.error('cannot start', { error });
+  return exit(EXIT_CODES.cannotStart);
+}
+
+const LATE_MS = 2000;
+
+/**
+ * The first signal stops the node within its grace period, the second ends the process at once.
+ * Aborted as soon as the first one has come.
+ */
+function stopOnSignals(
+  log: Log,
+  graceMs: number,
+  stop: (graceMs: number) => Promise<void>,
+): AbortSignal {
+  const stopping = new AbortController();
+  const onSignal = (signal: 'SIGTERM' | 'SIGINT') => {
+    if (stopping.signal.aborted) return exit(128 + constants.signals[signal]);
+    stopping.abort();
+    log.info(`stopping: ${signal}`, { graceMs });
+    systemRuntime.timers.after(graceMs + LATE_MS, () => {
+      log.error('stopped, but not everything had ended in time', { graceMs });
+      exit(EXIT_CODES.stoppedLate);
+    });
+    stop(graceMs).then(
+      () => {
+        log.info('stopped');
+        exit(EXIT_CODES.stopped);
+      },
+      (error: unknown) => {
+        log.error('could not stop in order', { error });
+        exit(EXIT_CODES.defect);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  return stopping.signal;
+}
+
+function describe(config: Config): string {
+  if (config.membership.mode === 'etcd') {
+    return `etcd at ${config.membership.etcd.endpoints.join(', ')}`;
+  }
+  return config.members.length > 1
+    ? `static, ${config.members.length} members`
+    : 'static, one node alone';
+}
+
+function withoutSecrets(config: Config): unknown {
+  const shown = (secrets: readonly string[]) => `(${secrets.length} set)`;
+  return {
+    ...config,
+    cluster: { ...config.cluster, secrets: shown(config.cluster.secrets) },
+    http: { ...config.http, managerTokens: shown(config.http.managerTokens) },
+    admin: { ...config.admin, tokens: shown(config.admin.tokens) },
+  };
+}
+
+function print(text: string): void {
+  stdout.write(`${text}\n`);
+}
+
+await createProgram().parseAsync();
