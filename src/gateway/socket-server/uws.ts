@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { STATUS_CODES } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { loadNative, type Native, type NativeApp, type NativeSocket } from './uws-native.ts';
 import type { NativeRequest, NativeResponse } from './uws-native.ts';
 import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
@@ -10,6 +12,7 @@ import { nextSocketId } from './socket-id.ts';
  */
 const NATIVE_FRAME_BYTES_MIN = 4 * 1024 * 1024;
 const DROPPED = 2;
+const PORT_ATTEMPTS_MAX = 5;
 
 interface Holder<Data> extends NativeSocket {
   socket?: UwsSocket<Data>;
@@ -114,7 +117,18 @@ class UwsServer<Data> implements SocketServer<Data> {
       });
   }
 
-  listen(host: string, port: number): Promise<number> {
+  async listen(host: string, port: number): Promise<number> {
+    if (port !== 0) return this.#listen(host, port);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#listen(host, await freePort(host));
+      } catch (error) {
+        if (attempt === PORT_ATTEMPTS_MAX) throw error;
+      }
+    }
+  }
+
+  #listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#app.listen(host, port, this.#native.LIBUS_LISTEN_EXCLUSIVE_PORT, (listener) => {
         if (listener === false) {
@@ -203,6 +217,20 @@ class UwsServer<Data> implements SocketServer<Data> {
     this.#sockets.delete(socket);
     this.#handlers.onClose(socket, code, Buffer.from(message).toString());
   }
+}
+
+/**
+ * uWS leaves SO_REUSEADDR out where it is given port 0, and then nobody can bind that port again while
+ * an accepted connection lives. So a port that the system picked is given to it as a chosen one.
+ */
+async function freePort(host: string): Promise<number> {
+  const probe = createServer();
+  probe.listen(0, host);
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
 }
 
 const MAPPED_IPV4 = /^(?:0000:){5}ffff:([0-9a-f]{2})([0-9a-f]{2}):([0-9a-f]{2})([0-9a-f]{2})$/;
