@@ -133,7 +133,7 @@ function joinOutcomes(
   groups: readonly Group[],
   outcomes: readonly Outcome<SubscriptionResult>[],
 ): BulkReply {
-  const receipts = batch.wantReceipts ? new Array<string>(batch.uids.length).fill('') : [];
+  const receipts = batch.wantReceipts ? batch.uids.map(() => '') : [];
   const missing = new Set<string>();
   let applied = 0;
   let reached: WaitFor = 'all';

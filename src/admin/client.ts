@@ -100,16 +100,16 @@ export class AdminClient {
   listSubscriptions(
     request: Ask<wire.ListSubscriptionsRequest> = {},
   ): AsyncGenerator<wire.SubscriptionPage> {
-    return this.#read('ListSubscriptions', request, this.#deadline());
+    return this.#read('ListSubscriptions', request, { deadline: this.#deadline() });
   }
 
   sessions(request: Ask<wire.SessionsRequest> = {}): AsyncGenerator<wire.Session> {
-    return this.#read('Sessions', request, this.#deadline());
+    return this.#read('Sessions', request, { deadline: this.#deadline() });
   }
 
   /** Until the signal aborts (then it just ends) or the connection is lost (then it throws). */
   watch(request: Ask<wire.WatchRequest>, signal: AbortSignal): AsyncGenerator<wire.WatchEvent> {
-    return this.#read('Watch', request, undefined, signal);
+    return this.#read('Watch', request, { signal });
   }
 
   /**
@@ -143,7 +143,7 @@ export class AdminClient {
     return new Date(systemRuntime.clock.wallMs() + this.#timeoutMs);
   }
 
-  #unary<Request extends object, Reply>(name: string, request: Request): Promise<Reply> {
+  #unary<Reply>(name: string, request: object): Promise<Reply> {
     const { path, requestSerialize, responseDeserialize } = this.#method(name);
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
@@ -159,11 +159,10 @@ export class AdminClient {
   }
 
   /** Leaving the loop early cancels the call. */
-  async *#read<Request extends object, Reply>(
+  async *#read<Reply>(
     name: string,
-    request: Request,
-    deadline: Date | undefined,
-    signal?: AbortSignal,
+    request: object,
+    { deadline, signal }: { readonly deadline?: Date; readonly signal?: AbortSignal },
   ): AsyncGenerator<Reply> {
     const { path, requestSerialize, responseDeserialize } = this.#method(name);
     const call: ClientReadableStream<Reply> = this.#client.makeServerStreamRequest(

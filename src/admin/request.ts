@@ -44,12 +44,10 @@ function checkPersons(channel: ChannelKey, field: string): void {
 export function readUids(uids: readonly string[], max: number): Uid[] {
   if (uids.length === 0) throw invalid('uids', 'is empty');
   if (uids.length > max) throw invalid('uids', `${uids.length} entries, at most ${max}`);
-  const result = new Array<Uid>(uids.length);
-  for (let i = 0; i < uids.length; i++) {
-    const parsed = parseUid(uids[i]);
-    result[i] = parsed.ok ? parsed.value : take(parsed, `uids[${i}]`);
-  }
-  return result;
+  return uids.map((uid, i) => {
+    const parsed = parseUid(uid);
+    return parsed.ok ? parsed.value : take(parsed, `uids[${i}]`);
+  });
 }
 
 export function readReceipts(receipts: readonly string[], max: number): Dot[] {

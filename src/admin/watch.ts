@@ -60,7 +60,7 @@ function readKinds(request: WatchRequest): ReadonlySet<ClusterEvent['kind']> {
   const kinds = new Set<ClusterEvent['kind']>();
   for (const [index, name] of request.kinds.entries()) {
     const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
-    if (!kind) throw invalid(`kinds[${index}]`, `${String(name)} is not a kind of event`);
+    if (!kind) throw invalid(`kinds[${index}]`, `${name} is not a kind of event`);
     kinds.add(kind);
   }
   return kinds;

@@ -71,7 +71,7 @@ export class FakeSubscriptions implements Subscriptions, SubscriptionListing {
 
   #all(): Subscription[] {
     return [...this.table]
-      .sort()
+      .sort(([a], [b]) => (a < b ? -1 : 1))
       .flatMap(([channel, uids]) => [...uids].sort().map((uid) => ({ channel, uid })));
   }
 
