@@ -49,7 +49,7 @@ function createReader(counts) {
   return (line) => {
     const result = RESULT.exec(line);
     if (!result) {
-      if (failing && /^(?: {2}|#)/.test(line)) process.stdout.write(`${line}\n`);
+      if (failing && /^#? {2}/.test(line)) process.stdout.write(`${line}\n`);
       return;
     }
     const [, not, title, directive] = result;
@@ -61,7 +61,7 @@ function createReader(counts) {
       process.stdout.write(`skipped: ${title}\n`);
     }
     const done = counts.passed + counts.failed;
-    if (done % PROGRESS_EVERY === 0) process.stdout.write(`… ${done} tests\n`);
+    if (directive === undefined && done % PROGRESS_EVERY === 0) process.stdout.write(`… ${done} tests\n`);
   };
 }
 
