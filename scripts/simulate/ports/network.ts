@@ -3,7 +3,6 @@ import type { MemberId } from '../../../src/core/ids.ts';
 import type { Member } from '../../../src/core/member.ts';
 import type { SeededRandom } from '../world/random.ts';
 import type { VirtualProcess } from '../world/virtual-process.ts';
-import type { World } from '../world/world.ts';
 import { Connection, type NetworkOptions } from './connection.ts';
 import type { Path } from './wire.ts';
 
@@ -39,10 +38,7 @@ export class SimulatedNetwork {
     let path = this.#paths.get(key);
     if (!path) {
       const delayMs = this.#random.pick([0.2, 1, 5, 20]);
-      path = {
-        ...{ from, to, delayMs, jitterMs: delayMs / 2, blocked: false },
-        ...{ frameLoss: 0, frameDuplicate: 0, frameReorder: 0 },
-      };
+      path = { from, to, healthyMs: delayMs, ...healthy(delayMs) };
       this.#paths.set(key, path);
     }
     return path;
@@ -63,6 +59,14 @@ export class SimulatedNetwork {
   unblock(from: string, to: string): void {
     this.path(from, to).blocked = false;
     for (const connection of this.#connections) connection.release();
+  }
+
+  /** Every path is as it was at first. */
+  heal(): void {
+    for (const path of this.#paths.values()) {
+      Object.assign(path, healthy(path.healthyMs));
+      this.unblock(path.from, path.to);
+    }
   }
 
   /** A connection reset on every link between the two, as routers do. */
@@ -143,4 +147,9 @@ export class SimulatedNetwork {
     to.process.enter(() => connection.accepted(to.accept!));
     return connection;
   }
+}
+
+function healthy(delayMs: number): Omit<Path, 'from' | 'to' | 'healthyMs'> {
+  const faults = { blocked: false, frameLoss: 0, frameDuplicate: 0, frameReorder: 0 };
+  return { delayMs, jitterMs: delayMs / 2, ...faults };
 }

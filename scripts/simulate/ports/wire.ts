@@ -8,6 +8,8 @@ import type { World } from '../world/world.ts';
 export interface Path {
   readonly from: string;
   readonly to: string;
+  /** The delay it has without a fault. */
+  readonly healthyMs: number;
   delayMs: number;
   jitterMs: number;
   /** Nothing arrives; what was sent waits until it heals or the link breaks. */

@@ -1,0 +1,59 @@
+import type { ChannelKey, Uid } from '../../../src/core/ids.ts';
+import { decodeMessage } from '../../../src/core/kinds/message.ts';
+import type { Row } from '../../../src/core/row.ts';
+import { splitRowKey, type RowKey } from '../../../src/core/row-key.ts';
+import { sendKeyOf, type Sending } from '../model/message-truth.ts';
+import type { Simulation } from '../simulation.ts';
+
+/** Invariant 13, first half: every acknowledged message is on every replica, once. */
+export function checkStored(sim: Simulation, tables: ReadonlyMap<string, Map<RowKey, Row>>): void {
+  for (const [name, table] of tables) {
+    const copies = new Map<string, number>();
+    for (const [key, row] of table) {
+      if (key[0] !== 'm') continue;
+      const channel = splitRowKey(key)!.parts[0] as ChannelKey;
+      const message = row[0] && decodeMessage(row[0].value);
+      if (!message) {
+        sim.findings.report(13, `${JSON.stringify(key)} at ${name} is no message`);
+        continue;
+      }
+      const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
+      copies.set(sendKey, (copies.get(sendKey) ?? 0) + 1);
+      const sending = sim.messages.get(sendKey);
+      if (!sending || Buffer.compare(sending.payload, message.payload) !== 0) {
+        sim.findings.report(13, `${sendKey} at ${name} is not what was sent`);
+      }
+    }
+    for (const [sendKey, sending] of sim.messages.all()) {
+      if (!sending.result || sending.mayBeLost) continue;
+      const count = copies.get(sendKey) ?? 0;
+      if (count >= 1 && count <= sending.attempts) continue;
+      sim.findings.report(13, `${sendKey} is stored ${count} times at ${name}`);
+    }
+  }
+}
+
+/** Invariant 13, second half: it reached every session that was there to receive it, once. */
+export function checkDelivered(sim: Simulation): void {
+  for (const session of sim.sessions) {
+    if (!session.open || session.attachedMs === undefined) continue;
+    for (const [sendKey, sending] of sim.messages.all()) {
+      if (!sending.result || sending.mayBeLost) continue;
+      if (session.received.has(sendKey) || sending.senderSessions.has(session.id)) continue;
+      if (session.attachedMs >= sending.calledMs) continue;
+      if (!isOwed(sim, sending, session)) continue;
+      const who = `session ${session.id} of ${session.uid} at ${session.member}`;
+      sim.findings.report(13, `${who} never got ${sendKey}, sent at ${sending.calledMs}`);
+    }
+  }
+}
+
+function isOwed(
+  sim: Simulation,
+  sending: Sending,
+  session: { readonly uid: Uid; readonly member: string },
+): boolean {
+  if (sim.isContested(sending.channel, session.uid)) return false;
+  const pair = sim.subscriptions.pair(sending.channel, session.uid);
+  return pair.routedSince(sim.node(session.member).id, sending.calledMs);
+}

@@ -1,0 +1,77 @@
+import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
+import type { Message } from '../../../src/core/kinds/message.ts';
+import type { Delivery, Fanout, RoutedSession } from '../../../src/messaging/port.ts';
+import { sendKeyOf } from '../model/message-truth.ts';
+
+export interface SessionOptions {
+  readonly id: number;
+  readonly uid: Uid;
+  readonly member: MemberId;
+  readonly nowMs: () => number;
+  /** Told of each delivery, after it is counted. */
+  readonly onDelivered: (session: SimulatedSession, channel: ChannelKey, sendKey: string) => void;
+  readonly onKicked: (session: SimulatedSession) => void;
+}
+
+/** One connected client as its node sees it; counts what it is given. */
+export class SimulatedSession implements RoutedSession {
+  readonly id: number;
+  readonly uid: Uid;
+  readonly member: MemberId;
+  readonly deviceFlag = 1;
+  readonly deviceLevel = 0;
+  readonly deviceId: string;
+  readonly connectedAtMs: number;
+  readonly remoteAddress = '127.0.0.1:1';
+  readonly protocol = 'json-rpc';
+  /** Channels whose fan-out it is in. */
+  readonly topics = new Set<ChannelKey>();
+  /** How often each message came. */
+  readonly received = new Map<string, number>();
+  /** When `attach` had resolved, virtual ms. */
+  attachedMs: number | undefined;
+  open = true;
+  readonly #options: SessionOptions;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.uid = options.uid;
+    this.member = options.member;
+    this.deviceId = `device-${options.id}`;
+    this.connectedAtMs = options.nowMs();
+  }
+
+  join(channel: ChannelKey): void {
+    this.topics.add(channel);
+  }
+
+  leave(channel: ChannelKey): void {
+    this.topics.delete(channel);
+  }
+
+  kick(): void {
+    this.#options.onKicked(this);
+  }
+
+  receive(channel: ChannelKey, message: Message): void {
+    const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
+    this.received.set(sendKey, (this.received.get(sendKey) ?? 0) + 1);
+    this.#options.onDelivered(this, channel, sendKey);
+  }
+}
+
+/** The fan-out of one node: what the gateway's topics do. */
+export class SimulatedFanout implements Fanout {
+  readonly sessions = new Set<SimulatedSession>();
+
+  deliver({ channel, message, exceptSession }: Delivery): void {
+    for (const session of this.sessions) {
+      if (session.topics.has(channel) && session.id !== exceptSession) {
+        session.receive(channel, message);
+      }
+    }
+  }
+
+  notify(): void {}
+}

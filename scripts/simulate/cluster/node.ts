@@ -1,0 +1,243 @@
+import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
+import type { Member } from '../../../src/core/member.ts';
+import { isLive } from '../../../src/core/row.ts';
+import { denyKey, type RowKey } from '../../../src/core/row-key.ts';
+import { VersionVector } from '../../../src/core/version-vector.ts';
+import { createNodeCore, type NodeCore } from '../../../src/node-core.ts';
+import type { Log } from '../../../src/observability/log.ts';
+import type { Runtime } from '../../../src/runtime/port.ts';
+import { VECTOR_RANGE } from '../../../src/storage/layout.ts';
+import { MemoryStoreLocation, type Crash } from '../../../src/storage/memory-store.ts';
+import type { Store } from '../../../src/storage/port.ts';
+import { decodeVectorRow } from '../../../src/storage/row-codec.ts';
+import { SimulatedFanout } from '../clients/session.ts';
+import type { Findings } from '../model/findings.ts';
+import type { WriteRegistry } from '../model/write-registry.ts';
+import type { SimulatedEtcd } from '../ports/membership.ts';
+import type { SimulatedNetwork } from '../ports/network.ts';
+import { VirtualProcess, type WallClock } from '../world/virtual-process.ts';
+import type { World } from '../world/world.ts';
+
+export interface Surroundings {
+  readonly world: World;
+  readonly network: SimulatedNetwork;
+  readonly etcd: SimulatedEtcd;
+  readonly registry: WriteRegistry;
+  readonly findings: Findings;
+  readonly slots: number;
+  /** A run has ended: its sessions are gone. */
+  readonly onRunEnded: (run: NodeRun) => void;
+  /** What the node knew is gone with its disk, or was set aside. */
+  readonly onDiskLost: (node: SimulatedNode) => void;
+}
+
+/** One run of a node's process, from start to kill. */
+export interface NodeRun {
+  readonly node: SimulatedNode;
+  readonly process: VirtualProcess;
+  readonly fanout: SimulatedFanout;
+  /** Absent until it has opened its store, and while it rebuilds. */
+  core: NodeCore | undefined;
+  store: Store | undefined;
+  /** When its core began to run, virtual ms. */
+  startedMs: number;
+  /** Keys of the denials that its index has applied. */
+  readonly denials: Set<RowKey>;
+}
+
+/** One machine: a wall clock, a disk, and the runs of the node that live on it one after another. */
+export class SimulatedNode {
+  readonly member: Member;
+  readonly wall: WallClock = { offsetMs: 0, rate: 1 };
+  readonly disk: MemoryStoreLocation;
+  readonly #around: Surroundings;
+  #run: NodeRun | undefined;
+  #runs = 0;
+  #rebuilds = 0;
+
+  constructor(member: Member, around: Surroundings) {
+    this.member = member;
+    this.#around = around;
+    const random = around.world.random.fork(`disk ${member.id}`);
+    const flushMs = random.pick([0.1, 0.5, 2, 8]);
+    this.disk = new MemoryStoreLocation({
+      runtime: currentRuntime(() => this.#run?.process),
+      flushMs: () => random.exponential(flushMs),
+    });
+  }
+
+  get id(): MemberId {
+    return this.member.id;
+  }
+
+  get run(): NodeRun | undefined {
+    return this.#run;
+  }
+
+  get rebuilds(): number {
+    return this.#rebuilds;
+  }
+
+  /** The core, where a process runs that is not paused and has started. */
+  get core(): NodeCore | undefined {
+    return this.#run?.process.state === 'running' ? this.#run.core : undefined;
+  }
+
+  /** What its disk says it has seen, whether a process runs or not. */
+  vectorOnDisk(): VersionVector {
+    const vector = new VersionVector(Number.MAX_SAFE_INTEGER);
+    for (const [key, bytes] of this.disk.diskRows(VECTOR_RANGE)) {
+      const decoded = decodeVectorRow(key, bytes);
+      if (decoded.ok) vector.addAll([decoded.row]);
+    }
+    return vector;
+  }
+
+  /** True where its index, as it is now, knows that the user is banned. */
+  deniesRouting(channel: ChannelKey, uid: Uid): boolean {
+    return this.#run?.denials.has(denyKey(channel, uid, 'ban')) ?? false;
+  }
+
+  start(): void {
+    if (this.#run) return;
+    const { world } = this.#around;
+    this.#runs += 1;
+    const name = `${this.id}#${this.#runs}`;
+    const random = world.random.fork(name);
+    const process = new VirtualProcess(world, { name, random, wall: this.wall });
+    const fanout = new SimulatedFanout();
+    const run: NodeRun = {
+      node: this,
+      process,
+      fanout,
+      core: undefined,
+      store: undefined,
+      startedMs: world.nowMs,
+      denials: new Set(),
+    };
+    this.#run = run;
+    world.note(`${name} starts`);
+    process.enter(() => void this.#boot(run).catch((error: unknown) => this.#failed(run, error)));
+  }
+
+  /** SIGKILL: nothing of the process runs again, its disk is left as `crash` says. */
+  kill(crash: Crash = {}): void {
+    const run = this.#run;
+    if (!run) return;
+    run.process.kill();
+    this.disk.crash(crash);
+    this.#run = undefined;
+    this.#around.world.note(`${run.process.name} is killed`);
+    this.#around.network.forget(this.id, run.process);
+    this.#around.onRunEnded(run);
+  }
+
+  async #boot(run: NodeRun): Promise<void> {
+    const { world, network, etcd, slots } = this.#around;
+    const store = await this.disk.open();
+    run.store = store;
+    const core = await createNodeCore(
+      {
+        cluster: 'simulation',
+        self: this.member,
+        slots,
+      },
+      {
+        runtime: run.process,
+        store,
+        membership: etcd.membership(run.process),
+        transport: network.transport(this.id, run.process),
+        fanout: run.fanout,
+        log: this.#log(run),
+      },
+      {
+        onRebuildNeeded: (peer, reason) => {
+          world.note(`${run.process.name} has to rebuild`, () => `${peer}: ${reason}`);
+          run.process.timers.soon(() => void this.#rebuild(run, reason));
+        },
+      },
+    );
+    if (run.process.state === 'dead') return;
+    this.#watch(run, core);
+    await core.start();
+    run.core = core;
+    run.startedMs = world.nowMs;
+    world.note(`${run.process.name} runs`);
+  }
+
+  /** The store is set aside and the same process starts again with an empty one. */
+  async #rebuild(run: NodeRun, reason: string): Promise<void> {
+    const { core, store } = run;
+    if (!core || !store) return;
+    run.core = undefined;
+    this.#rebuilds += 1;
+    await core.stop();
+    await store.close();
+    await this.disk.setAside(reason);
+    this.#around.onRunEnded(run);
+    this.#around.onDiskLost(this);
+    await this.#boot(run);
+  }
+
+  #watch(run: NodeRun, core: NodeCore): void {
+    const { registry } = this.#around;
+    run.denials.clear();
+    for (const key of registry.keys()) {
+      if (key[0] === 'd' && isLive(core.replica.read(key))) run.denials.add(key);
+    }
+    core.replica.addListener({
+      onSubmitted: (operation) => registry.see(operation, `${this.id} (own)`),
+      onDurable: ({ operation, changes }) => {
+        if (operation) registry.see(operation, run.process.name);
+        for (const { key, after } of changes) {
+          if (key[0] !== 'd') continue;
+          if (isLive(after)) run.denials.add(key);
+          else run.denials.delete(key);
+        }
+      },
+    });
+  }
+
+  #failed(run: NodeRun, error: unknown): void {
+    if (run.process.state === 'dead') return;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#around.findings.report(0, `${this.id} does not start: ${text}`);
+  }
+
+  #log(run: NodeRun): Log {
+    const { world } = this.#around;
+    const write =
+      (level: string) =>
+      (message: string, fields?: Record<string, unknown>): void => {
+        world.note(`${run.process.name} ${level}`, () => `${message} ${JSON.stringify(fields ?? {})}`);
+      };
+    const log: Log = {
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+      child: () => log,
+    };
+    return log;
+  }
+}
+
+/** A disk outlives the processes that use it, and always runs on the present one's time. */
+function currentRuntime(current: () => Runtime | undefined): Runtime {
+  const runtime = (): Runtime => {
+    const process = current();
+    if (!process) throw new Error('the disk is used while no process runs');
+    return process;
+  };
+  return {
+    get clock() {
+      return runtime().clock;
+    },
+    get random() {
+      return runtime().random;
+    },
+    get timers() {
+      return runtime().timers;
+    },
+  };
+}

@@ -1,0 +1,89 @@
+import type { MemorySnapshot } from '../../../src/storage/memory-store.ts';
+import type { SimulatedNode } from '../cluster/node.ts';
+import type { Simulation } from '../simulation.ts';
+import type { Fault, FaultContext } from './fault.ts';
+
+/**
+ * True where everything on the node's disk is also on some other disk: only then may this one be
+ * destroyed, for one disk at a time is what two copies protect from.
+ */
+export function isCoveredElsewhere(sim: Simulation, node: SimulatedNode): boolean {
+  const rows = [...node.vectorOnDisk().rows()];
+  return sim.nodes.some(
+    (other) => other !== node && other.vectorOnDisk().missing(rows).length === 0,
+  );
+}
+
+function destroy(
+  { sim, random, later }: FaultContext,
+  how: (node: SimulatedNode) => string | undefined,
+): string | undefined {
+  const node = random.pick(sim.nodes);
+  node.kill();
+  const covered = isCoveredElsewhere(sim, node);
+  const done = covered ? how(node) : undefined;
+  const downMs = random.pick([1, 1_000, 5_000]);
+  later(downMs, () => node.start());
+  if (done === undefined) return `${node.id} is only killed`;
+  sim.onDiskLost(node);
+  return `${node.id} ${done}, down for ${downMs} ms`;
+}
+
+const wipe: Fault = {
+  name: 'wiped disk',
+  weight: 4,
+  apply: (context) =>
+    destroy(context, (node) => {
+      node.disk.wipe();
+      return 'is empty';
+    }),
+};
+
+const lostTail: Fault = {
+  name: 'lost tail',
+  weight: 4,
+  apply: (context) =>
+    destroy(context, (node) => {
+      const groupsLost = context.random.between(1, 40);
+      node.disk.crash({ groupsLost });
+      return `loses ${groupsLost} groups`;
+    }),
+};
+
+const snapshots = new WeakMap<SimulatedNode, MemorySnapshot>();
+
+const backup: Fault = {
+  name: 'backup',
+  weight: 4,
+  apply({ sim, random }) {
+    const node = random.pick(sim.nodes);
+    snapshots.set(node, node.disk.snapshot());
+    return node.id;
+  },
+};
+
+const rollBack: Fault = {
+  name: 'rolled-back disk',
+  weight: 4,
+  apply: (context) =>
+    destroy(context, (node) => {
+      const snapshot = snapshots.get(node);
+      if (!snapshot) return undefined;
+      node.disk.restore(snapshot);
+      return 'is an old backup';
+    }),
+};
+
+const failing: Fault = {
+  name: 'failing disk',
+  weight: 4,
+  apply({ sim, random, later }) {
+    const node = random.pick(sim.nodes);
+    node.disk.fail();
+    const durationMs = random.pick([100, 1_000, 6_000]);
+    later(durationMs, () => node.disk.heal());
+    return `${node.id} for ${durationMs} ms`;
+  },
+};
+
+export const DISK_FAULTS: readonly Fault[] = [wipe, lostTail, backup, rollBack, failing];

@@ -1,0 +1,137 @@
+import type { Dot } from '../../../src/core/dot.ts';
+import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
+
+/** `unknown`: an answer never came, or what was destroyed may have held it. */
+export type Expected = 'in' | 'out' | 'unknown';
+
+/** An acknowledged subscribe that no acknowledged unsubscribe has removed for certain. */
+interface Held {
+  readonly receipt: Dot;
+  readonly knownBy: Set<MemberId>;
+}
+
+/**
+ * What one user's clients know of one of its subscriptions. Calls of one user follow each other, so
+ * there is one truth at any time.
+ */
+export class Pair {
+  readonly channel: ChannelKey;
+  readonly uid: Uid;
+  /** Members that route by `expected`, each since a time; a member forgets with its disk. */
+  readonly knownBy = new Map<MemberId, number>();
+  #expected: Expected = 'out';
+  #held: Held[] = [];
+  /** A subscribe whose answer never came may still be somewhere, out of reach of any receipt. */
+  #stray = false;
+
+  constructor(channel: ChannelKey, uid: Uid) {
+    this.channel = channel;
+    this.uid = uid;
+  }
+
+  get expected(): Expected {
+    return this.#expected;
+  }
+
+  /** What has to be presented to an unsubscribe on a node that knows nothing. */
+  receipts(): Dot[] {
+    return this.#held.map((held) => held.receipt);
+  }
+
+  /** Returns what undoes it, for a call that was refused. */
+  subscribeCalled(): () => void {
+    return this.#expected === 'out' ? this.#doubt() : () => {};
+  }
+
+  unsubscribeCalled(): () => void {
+    return this.#expected === 'in' ? this.#doubt() : () => {};
+  }
+
+  subscribed(answer: {
+    readonly receipt: Dot;
+    readonly at: MemberId;
+    readonly knownBy: readonly MemberId[];
+    readonly nowMs: number;
+  }): void {
+    // A subscribe replaces those that its node knows: their receipts are not needed any more.
+    this.#held = this.#held.filter((held) => !held.knownBy.has(answer.at));
+    this.#held.push({ receipt: answer.receipt, knownBy: new Set(answer.knownBy) });
+    if (this.#expected !== 'in') this.#become('in');
+    for (const member of answer.knownBy) {
+      if (!this.knownBy.has(member)) this.knownBy.set(member, answer.nowMs);
+    }
+  }
+
+  unsubscribed(answer: {
+    readonly presented: readonly Dot[];
+    readonly at: MemberId;
+    readonly knownBy: readonly MemberId[];
+    readonly nowMs: number;
+  }): void {
+    const left = this.#held.filter(
+      (held) => !held.knownBy.has(answer.at) && !answer.presented.includes(held.receipt),
+    );
+    this.#held = left;
+    this.#become(left.length > 0 || this.#stray ? 'unknown' : 'out');
+    if (this.#expected !== 'out') return;
+    for (const member of answer.knownBy) this.knownBy.set(member, answer.nowMs);
+  }
+
+  subscribeUnanswered(): void {
+    this.#stray = true;
+  }
+
+  /** What `member` knew has gone with its disk. */
+  forget(member: MemberId): void {
+    this.knownBy.delete(member);
+    for (const held of this.#held) held.knownBy.delete(member);
+  }
+
+  /** True where `member` has been routing by the subscription since before `atMs`. */
+  routedSince(member: MemberId, atMs: number): boolean {
+    const since = this.knownBy.get(member);
+    return this.#expected === 'in' && since !== undefined && since < atMs;
+  }
+
+  /** True where `member` has applied the removal, so nothing may be delivered there. */
+  removedAt(member: MemberId): boolean {
+    return this.#expected === 'out' && this.knownBy.has(member);
+  }
+
+  #doubt(): () => void {
+    const [expected, knownBy] = [this.#expected, new Map(this.knownBy)];
+    this.#become('unknown');
+    return () => {
+      this.#become(expected);
+      for (const [member, sinceMs] of knownBy) this.knownBy.set(member, sinceMs);
+    };
+  }
+
+  #become(expected: Expected): void {
+    this.#expected = expected;
+    this.knownBy.clear();
+  }
+}
+
+/** All pairs, made when first named. */
+export class SubscriptionTruth {
+  readonly #pairs = new Map<string, Pair>();
+
+  pair(channel: ChannelKey, uid: Uid): Pair {
+    const name = `${channel} ${uid}`;
+    let pair = this.#pairs.get(name);
+    if (!pair) {
+      pair = new Pair(channel, uid);
+      this.#pairs.set(name, pair);
+    }
+    return pair;
+  }
+
+  pairs(): Iterable<Pair> {
+    return this.#pairs.values();
+  }
+
+  forget(member: MemberId): void {
+    for (const pair of this.#pairs.values()) pair.forget(member);
+  }
+}

@@ -1,0 +1,170 @@
+import type { ChannelKey, MemberId, Uid } from '../../src/core/ids.ts';
+import type { Member } from '../../src/core/member.ts';
+import { checkDisks } from './checks/acknowledgement.ts';
+import { SimulatedBackend, type Ban } from './clients/backend.ts';
+import { SimulatedClient } from './clients/client.ts';
+import type { SimulatedSession } from './clients/session.ts';
+import { SimulatedNode, type NodeRun } from './cluster/node.ts';
+import { Findings } from './model/findings.ts';
+import { MessageTruth, type Sending } from './model/message-truth.ts';
+import { SubscriptionTruth } from './model/subscription-truth.ts';
+import { WriteRegistry } from './model/write-registry.ts';
+import { wireCodec } from './ports/codec.ts';
+import { SimulatedEtcd } from './ports/membership.ts';
+import { SimulatedNetwork } from './ports/network.ts';
+import { World } from './world/world.ts';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly clients?: number | undefined;
+  readonly channels?: number | undefined;
+  /** Mean pause between two calls of one client. Virtual milliseconds. */
+  readonly pauseMs?: number | undefined;
+  readonly print?: ((line: string) => void) | undefined;
+}
+
+export interface SimulationLimits {
+  readonly intervalsMax: number;
+  readonly unacknowledgedBytesMax: number;
+  readonly linkBytesMax: number;
+}
+
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/** A cluster, its clients, and what is known to be true of them. */
+export class Simulation {
+  readonly world: World;
+  readonly findings: Findings;
+  readonly registry: WriteRegistry;
+  readonly network: SimulatedNetwork;
+  readonly etcd: SimulatedEtcd;
+  readonly nodes: readonly SimulatedNode[];
+  readonly clients: readonly SimulatedClient[];
+  readonly backend: SimulatedBackend;
+  readonly channels: readonly ChannelKey[];
+  readonly subscriptions = new SubscriptionTruth();
+  readonly messages = new MessageTruth();
+  readonly sessions: SimulatedSession[] = [];
+  readonly limits: SimulationLimits = {
+    intervalsMax: 64,
+    unacknowledgedBytesMax: 2 * 1024 * 1024 + 64 * 1024,
+    linkBytesMax: 4 * 1024 * 1024,
+  };
+  #sessionId = 0;
+
+  constructor(options: SimulationOptions) {
+    this.world = new World(options.seed, options.print);
+    this.findings = new Findings(this.world);
+    this.registry = new WriteRegistry(this.findings);
+    const members = Array.from({ length: options.nodes }, (_, index) => memberOf(index));
+    this.etcd = new SimulatedEtcd(this.world, members);
+    this.network = new SimulatedNetwork({
+      world: this.world,
+      codec: wireCodec,
+      highWaterBytes: HIGH_WATER_BYTES,
+    });
+    const slots = options.nodes === 1 ? 1 : 32;
+    this.nodes = members.map(
+      (member) =>
+        new SimulatedNode(member, {
+          world: this.world,
+          network: this.network,
+          etcd: this.etcd,
+          registry: this.registry,
+          findings: this.findings,
+          slots,
+          onRunEnded: (run) => this.#onRunEnded(run),
+          onDiskLost: (node) => this.onDiskLost(node),
+        }),
+    );
+    this.channels = Array.from(
+      { length: options.channels ?? 5 },
+      (_, index) => `2/channel-${index}` as ChannelKey,
+    );
+    const pauseMs = options.pauseMs ?? 250;
+    this.clients = Array.from(
+      { length: options.clients ?? 10 },
+      (_, index) => new SimulatedClient(this, { uid: `user-${index}` as Uid, pauseMs }),
+    );
+    this.backend = new SimulatedBackend(this, { pauseMs: 4 * pauseMs });
+  }
+
+  node(id: string): SimulatedNode {
+    const node = this.nodes.find((one) => one.id === id);
+    if (!node) throw new Error(`no node ${id}`);
+    return node;
+  }
+
+  nextSessionId(): number {
+    this.#sessionId += 1;
+    return this.#sessionId;
+  }
+
+  /** True where more than one caller decides about the pair, so that no single one knows the truth. */
+  isContested(channel: ChannelKey, uid: Uid): boolean {
+    return this.backend.hasTouched(channel, uid);
+  }
+
+  bans(): Iterable<Ban> {
+    return this.backend.bans();
+  }
+
+  onDiskLost(node: SimulatedNode): void {
+    this.subscriptions.forget(node.id);
+  }
+
+  /** After a heal every node routes by everything that is known for certain. */
+  refreshKnown(): void {
+    for (const pair of this.subscriptions.pairs()) {
+      for (const node of this.nodes) {
+        if (!pair.knownBy.has(node.id)) pair.knownBy.set(node.id, this.world.nowMs);
+      }
+    }
+  }
+
+  onPublished(sending: Sending, run: NodeRun): void {
+    checkDisks(this, sending, run);
+  }
+
+  /** What is checked at each delivery: none twice, none after a removal, none to the banned. */
+  onDelivered(session: SimulatedSession, channel: ChannelKey, sendKey: string): void {
+    this.world.note(`${session.member} delivers`, () => `${sendKey} to session ${session.id}`);
+    const sending = this.messages.get(sendKey);
+    const who = `session ${session.id} of ${session.uid} at ${session.member}`;
+    if (!sending) {
+      this.findings.report(13, `${who} got ${sendKey}, which nobody sent`);
+      return;
+    }
+    const count = session.received.get(sendKey)!;
+    if (count > sending.attempts) {
+      this.findings.report(13, `${who} got ${sendKey} ${count} times`);
+    }
+    const member = this.node(session.member);
+    if (member.deniesRouting(channel, session.uid)) {
+      this.findings.report(5, `${who} is banned on ${channel} and got ${sendKey}`);
+    }
+    if (this.isContested(channel, session.uid)) return;
+    if (this.subscriptions.pair(channel, session.uid).removedAt(member.id)) {
+      this.findings.report(6, `${who} got ${sendKey} after its unsubscribe was acknowledged`);
+    }
+  }
+
+  #onRunEnded(run: NodeRun): void {
+    for (const session of run.fanout.sessions) session.open = false;
+    run.fanout.sessions.clear();
+  }
+}
+
+function memberOf(index: number): Member {
+  const id = `node-${index + 1}` as MemberId;
+  const port = 7100 + 100 * index;
+  return {
+    id,
+    slot: index,
+    peerAddress: `127.0.0.1:${port}`,
+    clientAddress: `ws://127.0.0.1:${port + 1}`,
+    httpAddress: `http://127.0.0.1:${port + 2}`,
+    adminAddress: `127.0.0.1:${port + 3}`,
+  };
+}
