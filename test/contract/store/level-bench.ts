@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Level } from 'level';
+import {
+  LevelStoreLocation,
+  type LevelDatabase,
+  type LevelStoreOptions,
+} from '../../../src/storage/level-store.ts';
+import { testRuntime, type Bench } from './contract.ts';
+
+export interface LevelBench extends Bench {
+  readonly path: string;
+  readonly location: LevelStoreLocation;
+  /** Whether each batch so far was flushed to the device. */
+  readonly synced: boolean[];
+}
+
+/** LevelDB as it is on a full disk: the batch fails, and every later one until it is opened again. */
+export async function makeLevelBench(
+  options: Partial<LevelStoreOptions> = {},
+): Promise<LevelBench> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-store-'));
+  const path = join(folder, 'store');
+  const synced: boolean[] = [];
+  let failing = false;
+  const makeDatabase = (name: string): LevelDatabase => {
+    const database = new Level<string, Uint8Array>(name, { valueEncoding: 'view' });
+    const { batch, open } = database as unknown as Record<
+      string,
+      (...a: unknown[]) => Promise<void>
+    >;
+    let background: Error | undefined;
+    const fake = {
+      batch(operations: unknown, how: { sync: boolean }): Promise<void> {
+        if (failing) background = new Error('IO error: no space left on device');
+        if (background) return Promise.reject(background);
+        synced.push(how.sync);
+        return batch!.call(database, operations, how);
+      },
+      open(how: unknown): Promise<void> {
+        background = undefined;
+        return open!.call(database, how);
+      },
+    };
+    return Object.assign(database, fake) as unknown as LevelDatabase;
+  };
+  const location = new LevelStoreLocation({
+    path,
+    runtime: testRuntime,
+    retryMinMs: 5,
+    writeBufferBytes: 256 * 1024,
+    makeDatabase,
+    ...options,
+  });
+  return {
+    path,
+    location,
+    synced,
+    failDisk: () => void (failing = true),
+    healDisk: () => void (failing = false),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
