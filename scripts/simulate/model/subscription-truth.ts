@@ -23,6 +23,8 @@ export class Pair {
   #held: Held[] = [];
   /** A subscribe whose answer never came may still be somewhere, out of reach of any receipt. */
   #stray = false;
+  /** What held before the call that is open now. */
+  #before: { readonly expected: Expected; readonly knownBy: Map<MemberId, number> } | undefined;
 
   constructor(channel: ChannelKey, uid: Uid) {
     this.channel = channel;
@@ -84,6 +86,7 @@ export class Pair {
   /** What `member` knew has gone with its disk. */
   forget(member: MemberId): void {
     this.knownBy.delete(member);
+    this.#before?.knownBy.delete(member);
     for (const held of this.#held) held.knownBy.delete(member);
   }
 
@@ -99,11 +102,12 @@ export class Pair {
   }
 
   #doubt(): () => void {
-    const [expected, knownBy] = [this.#expected, new Map(this.knownBy)];
+    const before = { expected: this.#expected, knownBy: new Map(this.knownBy) };
+    this.#before = before;
     this.#become('unknown');
     return () => {
-      this.#become(expected);
-      for (const [member, sinceMs] of knownBy) this.knownBy.set(member, sinceMs);
+      this.#become(before.expected);
+      for (const [member, sinceMs] of before.knownBy) this.knownBy.set(member, sinceMs);
     };
   }
 

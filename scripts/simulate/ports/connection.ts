@@ -31,6 +31,7 @@ interface ConnectionOptions {
   readonly opener: Side & { readonly handler: LinkHandler };
   readonly acceptor: Side;
   readonly onBuffered: (bytes: number) => void;
+  readonly onSent: (type: PeerMessage['type'], lost: boolean) => void;
   readonly onGone: () => void;
 }
 
@@ -97,6 +98,7 @@ export class Connection {
       path,
       ...this.#options.network.codec,
       highWaterBytes: this.#options.network.highWaterBytes,
+      onSent: this.#options.onSent,
       receiver: {
         process: to.process,
         onMessage: (message) => {

@@ -1,3 +1,4 @@
+import type { PeerMessage } from '../../../src/cluster/link/message.ts';
 import type { Link, LinkHandler, PeerTransport } from '../../../src/cluster/link/port.ts';
 import type { MemberId } from '../../../src/core/ids.ts';
 import type { Member } from '../../../src/core/member.ts';
@@ -21,7 +22,9 @@ export class SimulatedNetwork {
   readonly #paths = new Map<string, Path>();
   readonly #endpoints = new Map<MemberId, Endpoint>();
   readonly #connections = new Set<Connection>();
+  readonly #sent = new Map<PeerMessage['type'], number>();
   #highestBufferedBytes = 0;
+  #lostFrames = 0;
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -31,6 +34,16 @@ export class SimulatedNetwork {
   /** Most bytes that one direction of a link ever held. */
   get highestBufferedBytes(): number {
     return this.#highestBufferedBytes;
+  }
+
+  /** Messages of this type that were sent so far, on all links. */
+  sent(type: PeerMessage['type']): number {
+    return this.#sent.get(type) ?? 0;
+  }
+
+  /** Frames of operations that vanished on an open stream. */
+  get lostFrames(): number {
+    return this.#lostFrames;
   }
 
   path(from: string, to: string): Path {
@@ -140,6 +153,10 @@ export class SimulatedNetwork {
       acceptor: { member: to.member, process: to.process },
       onBuffered: (bytes) => {
         this.#highestBufferedBytes = Math.max(this.#highestBufferedBytes, bytes);
+      },
+      onSent: (type, lost) => {
+        this.#sent.set(type, this.sent(type) + 1);
+        if (lost) this.#lostFrames += 1;
       },
       onGone: () => this.#connections.delete(connection),
     });

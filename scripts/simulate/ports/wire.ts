@@ -35,6 +35,8 @@ export interface WireOptions {
   /** `send` says false while more than this is under way. */
   readonly highWaterBytes: number;
   readonly receiver: WireEnd;
+  /** Told of each message before anything happens to it. */
+  readonly onSent: (type: PeerMessage['type'], lost: boolean) => void;
   readonly onDrain: () => void;
 }
 
@@ -76,7 +78,9 @@ export class Wire {
       type: message.type,
     };
     world.trace.addNumber(crc32(packet.bytes));
-    if (message.type === 'operations' && random.chance(path.frameLoss)) {
+    const lost = message.type === 'operations' && random.chance(path.frameLoss);
+    this.#options.onSent(message.type, lost);
+    if (lost) {
       world.note(`${path.from}>${path.to} loses a frame`);
       return !this.#full;
     }

@@ -1,0 +1,83 @@
+import test, { type ExecutionContext } from 'ava';
+import { FAULTS } from '../../scripts/simulate/faults/schedule.ts';
+import { runSeed, type RunResult } from '../../scripts/simulate/run.ts';
+
+/** Fixed seeds; every check of the simulator runs on each, whatever invariant the title is about. */
+async function hold(
+  t: ExecutionContext,
+  options: { seeds: readonly number[]; faults: readonly string[]; nodes?: number },
+): Promise<readonly RunResult[]> {
+  const faults = FAULTS.filter((fault) => options.faults.includes(fault.name));
+  t.is(faults.length, options.faults.length, 'every named fault exists');
+  const results: RunResult[] = [];
+  for (const seed of options.seeds) {
+    const result = await runSeed({ seed, nodes: options.nodes ?? 3, faults, faultsMs: 12_000 });
+    t.deepEqual(result.findings, [], `seed ${seed}`);
+    t.true(result.messages > 50, 'something was published');
+    t.true(result.faults.length > 2, 'something was broken');
+    results.push(result);
+  }
+  return results;
+}
+
+test('invariant 1 no dot names two different writes, through crashes, wiped and old disks', async (t) => {
+  const faults = ['crash', 'wiped disk', 'lost tail', 'backup', 'rolled-back disk'];
+  await hold(t, { seeds: [101, 102], faults });
+});
+
+test('invariant 2 no vector claims a dot without its effect, through losses on the wire', async (t) => {
+  const faults = ['lost frames', 'reordered frames', 'duplicated frames', 'crash', 'lost tail'];
+  await hold(t, { seeds: [201, 202], faults });
+});
+
+test('invariant 3 a subscribe is visible at its acknowledgement, and everywhere after heal', async (t) => {
+  const faults = ['partition', 'one-way partition', 'slow path', 'connection reset', 'freeze'];
+  const results = await hold(t, { seeds: [301, 302], faults });
+  for (const { convergedMs } of results) t.true(convergedMs! <= 30_000);
+});
+
+test('invariant 4 nobody is unsubscribed without an unsubscribe, whatever replica loses its data', async (t) => {
+  const faults = ['wiped disk', 'backup', 'rolled-back disk', 'lost tail', 'partition'];
+  await hold(t, { seeds: [401, 402], faults });
+});
+
+test('invariant 5 a node that has applied a ban routes nothing to the banned', async (t) => {
+  const faults = ['clock step', 'clock drift', 'partition', 'backup', 'rolled-back disk', 'crash'];
+  await hold(t, { seeds: [501, 502], faults });
+});
+
+test('invariant 6 a removal that was seen does not come back', async (t) => {
+  const faults = ['backup', 'rolled-back disk', 'clock step', 'freeze', 'connection reset'];
+  await hold(t, { seeds: [601, 602], faults });
+});
+
+test('invariant 11 queues and interval lists stay within their limits', async (t) => {
+  const faults = ['lost frames', 'slow path', 'freeze', 'failing disk', 'one-way partition'];
+  await hold(t, { seeds: [1101, 1102], faults });
+});
+
+test('invariant 12 etcd and its absence lose nothing', async (t) => {
+  const faults = ['etcd down', 'lease lost while alive', 'missed watch events', 'crash'];
+  await hold(t, { seeds: [1201], faults });
+});
+
+test('invariant 13 every acknowledged message is on every replica and reached every open session', async (t) => {
+  const faults = ['crash', 'partition', 'freeze', 'lost frames', 'failing disk'];
+  await hold(t, { seeds: [1301, 1302], faults });
+});
+
+test('invariant 14 the same seed gives the same trace, another seed another', async (t) => {
+  const options = { nodes: 3, faultsMs: 8_000 };
+  const first = await runSeed({ seed: 1401, ...options });
+  const second = await runSeed({ seed: 1401, ...options });
+  t.is(first.traceHash, second.traceHash);
+  t.is(first.events, second.events);
+  const other = await runSeed({ seed: 1402, ...options });
+  t.not(first.traceHash, other.traceHash);
+});
+
+test('two nodes, and five, hold as three do', async (t) => {
+  const faults = FAULTS.map((fault) => fault.name);
+  await hold(t, { seeds: [21], nodes: 2, faults });
+  await hold(t, { seeds: [51], nodes: 5, faults });
+});
