@@ -1,7 +1,8 @@
 import type { Membership } from './cluster/membership/port.ts';
 import type { PeerTransport } from './cluster/link/port.ts';
+import type { ReplicationLimits } from './cluster/replication/options.ts';
 import type { PeerState } from './cluster/replication/port.ts';
-import { Replicator, type ReplicatorLimits } from './cluster/replication/replicator.ts';
+import { Replicator } from './cluster/replication/replicator.ts';
 import type { MemberId } from './core/ids.ts';
 import type { Member, Roster } from './core/member.ts';
 import type { SlotNumber } from './core/sequence.ts';
@@ -9,7 +10,7 @@ import { ChannelHeads } from './messaging/channel-heads.ts';
 import { Delivery } from './messaging/delivery.ts';
 import { DirectoryService } from './messaging/directory.ts';
 import { MessageIds } from './messaging/message-ids.ts';
-import type { Fanout, Services } from './messaging/port.ts';
+import type { Fanout, RoutedSession, Services } from './messaging/port.ts';
 import { Presence } from './messaging/presence.ts';
 import { PublishService } from './messaging/publisher.ts';
 import { RoutingIndex } from './messaging/routing-index.ts';
@@ -20,6 +21,7 @@ import { WriteGate } from './messaging/write-gate.ts';
 import type { Log } from './observability/log.ts';
 import type { Runtime } from './runtime/port.ts';
 import type { Store } from './storage/port.ts';
+import type { Applied } from './storage/replica-port.ts';
 import { ReplicatedStore } from './storage/replica.ts';
 
 /** What a node's core is made of besides its own code; the simulator brings other adapters. */
@@ -38,7 +40,7 @@ export interface CoreOptions {
   readonly self: Member;
   /** The constant of the cluster: 1 for a lone node. */
   readonly slots: number;
-  readonly replicator?: ReplicatorLimits | undefined;
+  readonly replicator?: Partial<ReplicationLimits> | undefined;
   readonly intervalsMax?: number | undefined;
   readonly stagedBytesMax?: number | undefined;
   readonly payloadBytesMax?: number | undefined;
@@ -53,6 +55,9 @@ export interface CoreListener {
   onPeerState?(state: PeerState): void;
   onRoster?(roster: Roster): void;
   onLive?(live: ReadonlySet<MemberId>): void;
+  onSession?(session: RoutedSession, change: 'connected' | 'disconnected'): void;
+  /** Everything that reached the disk, after the index and the fan-out had it. */
+  onDurable?(applied: Applied): void;
 }
 
 /** Everything of a node but its surfaces: store, replication, routing, messaging. */
@@ -73,6 +78,8 @@ export interface NodeCore {
 }
 
 const ROSTER_FACT = 'roster';
+/** Present from the first start of a new store until it has caught up with a peer. */
+const CATCHING_UP_FACT = 'catching-up';
 
 /**
  * Opens the replica, joins the cluster (the slot comes from the roster) and puts the parts together.
@@ -91,6 +98,7 @@ export async function createNodeCore(
     log,
     ...(intervalsMax === undefined ? {} : { intervalsMax }),
   });
+  const catchingUp = noteCatchingUp(replica);
   const onRoster = (roster: Roster): void => {
     replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
     listener.onRoster?.(roster);
@@ -115,6 +123,7 @@ export async function createNodeCore(
       sessionsOf: (uid) => routing.sessionsOf(uid),
     }),
     channelsPerUserMax: options.channelsPerUserMax ?? 100_000,
+    onSession: (session, change) => listener.onSession?.(session, change),
   });
   replicator = new Replicator({
     self,
@@ -122,10 +131,11 @@ export async function createNodeCore(
     slots: options.slots,
     replica,
     transport,
-    membership,
+    roster,
+    catchingUp,
     runtime,
     log,
-    ...(options.replicator ? { limits: options.replicator } : {}),
+    limits: options.replicator,
     listener: {
       onTransient: (channel, sender, value) => parts.delivery.onTransient(channel, sender, value),
       onInterest: (member, add, remove) => routing.onInterest(member, { add, remove }),
@@ -142,6 +152,7 @@ export async function createNodeCore(
         routing.onChange(change);
       }
       parts.delivery.onDurable(applied);
+      listener.onDurable?.(applied);
     },
   });
   const { services, delivery, gate, table } = parts;
@@ -176,9 +187,13 @@ function createServices(
 } {
   const { replica, replicator, routing } = parts;
   const channelsMax = options.channelsCachedMax ?? 100_000;
+  let caughtUp = false;
   const gate = new WriteGate({
     store,
-    mayWrite: () => replicator.mayWrite(),
+    mayWrite: () => {
+      caughtUp ||= noteCaughtUp(replica, replicator);
+      return caughtUp;
+    },
     stagedBytesMax: options.stagedBytesMax ?? 64 * 1024 * 1024,
   });
   const heads = new ChannelHeads(store, channelsMax);
@@ -214,6 +229,19 @@ function createServices(
     gate,
     table,
   };
+}
+
+function noteCatchingUp(replica: ReplicatedStore): boolean {
+  if (replica.durableVector().length === 0) {
+    replica.setFact(CATCHING_UP_FACT, new Uint8Array([1]));
+  }
+  return replica.fact(CATCHING_UP_FACT) !== undefined;
+}
+
+function noteCaughtUp(replica: ReplicatedStore, replicator: Replicator): boolean {
+  if (!replicator.mayWrite()) return false;
+  if (replica.fact(CATCHING_UP_FACT)) replica.setFact(CATCHING_UP_FACT, undefined);
+  return true;
 }
 
 function readRoster(replica: ReplicatedStore): Roster | undefined {

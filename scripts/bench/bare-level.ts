@@ -21,7 +21,11 @@ for (let at = 0; at < count; at += group) {
   for (let i = at; i < at + group; i++) {
     const name = i.toString(16).padStart(13, '0');
     rows.forEach((value, r) => {
-      batch.push({ type: 'put' as const, key: `${'mils'[r]}7\u00012/channel-${i % 100}\u0001${name}`, value });
+      batch.push({
+        type: 'put' as const,
+        key: `${'mils'[r]}7\u00012/channel-${i % 100}\u0001${name}`,
+        value,
+      });
     });
   }
   batch.push({ type: 'put' as const, key: 'v0123456789abcdef7', value: rows.at(-1)! });

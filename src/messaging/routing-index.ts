@@ -13,6 +13,7 @@ export interface RoutingIndexOptions {
   readonly presence: Presence;
   /** Joins one user's sessions to at most this many channels. */
   readonly channelsPerUserMax: number;
+  readonly onSession: (session: RoutedSession, change: 'connected' | 'disconnected') => void;
 }
 
 interface LiveUser {
@@ -46,6 +47,7 @@ export class RoutingIndex implements SessionRegistry {
     for (const channel of user.channels) session.join(channel);
     if (user.sessions.length === 1) user.loading = this.#load(session.uid, user);
     this.#options.presence.arrived(session);
+    this.#options.onSession(session, 'connected');
     try {
       await user.loading;
     } catch (error) {
@@ -60,6 +62,7 @@ export class RoutingIndex implements SessionRegistry {
     if (!user || at < 0) return;
     user.sessions.splice(at, 1);
     this.#options.presence.left(session);
+    this.#options.onSession(session, 'disconnected');
     if (user.sessions.length > 0) return;
     this.#users.delete(session.uid);
     for (const channel of user.channels) this.#released(channel);
@@ -86,6 +89,10 @@ export class RoutingIndex implements SessionRegistry {
   /** Channels that some session of this node receives. */
   channelCount(): number {
     return this.#channels.size;
+  }
+
+  userCount(): number {
+    return this.#users.size;
   }
 
   onInterest(

@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { benchFanout } from './fanout.ts';
+import { benchLatency } from './latency.ts';
+import { benchIdleSessions, benchStoredSubscriptions } from './memory.ts';
+import { formatTable, type Row } from './row.ts';
+import { benchSubscribe } from './subscribe.ts';
+
+/** `quick` is a look, `full` is what a report is made of. */
+const SIZES = {
+  quick: { seconds: 3, subscriptions: 100_000, idle: 5_000, stored: 200_000 },
+  full: { seconds: 8, subscriptions: 500_000, idle: 19_000, stored: 1_000_000 },
+} as const;
+
+const SECTIONS = {
+  fanout: (size: Size) => benchFanout(size.seconds),
+  subscribe: (size: Size) => benchSubscribe(size.subscriptions),
+  latency: (size: Size) => benchLatency(1000, size.seconds),
+  idle: (size: Size) => benchIdleSessions(size.idle),
+  stored: (size: Size) => benchStoredSubscriptions(size.stored),
+} as const;
+
+type Size = (typeof SIZES)[keyof typeof SIZES];
+type Section = keyof typeof SECTIONS;
+
+const program = new Command('bench')
+  .description('figures of this machine beside a bare uWS server and a bare LevelDB batch')
+  .option('--only <sections>', `of ${Object.keys(SECTIONS).join(',')}`)
+  .option('--full', 'the sizes of a report (about 15 minutes)')
+  .option('--json', 'print JSON instead of the table')
+  .option('--out <folder>', 'write the report there as well');
+program.parse();
+const options = program.opts<{ only?: string; full?: true; json?: true; out?: string }>();
+
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+const size = options.full ? SIZES.full : SIZES.quick;
+const wanted = (options.only?.split(',') ?? Object.keys(SECTIONS)) as Section[];
+const report: { section: Section; rows: Row[] }[] = [];
+for (const section of wanted) {
+  const bench = SECTIONS[section];
+  if (!bench) program.error(`there is no section ${section}`);
+  const rows = await bench(size);
+  report.push({ section, rows });
+  if (!options.json) console.log(`\n## ${section}\n\n${formatTable(rows)}`);
+}
+const machine = `${cpus().length} cores, ${cpus()[0]!.model}, Node ${process.version}`;
+const at = new Date().toISOString();
+if (options.json) console.log(JSON.stringify({ at, machine, report }, undefined, 2));
+if (options.out) {
+  mkdirSync(options.out, { recursive: true });
+  const name = join(options.out, at.slice(0, 10));
+  writeFileSync(`${name}.json`, `${JSON.stringify({ at, machine, report }, undefined, 2)}\n`);
+  const tables = report.map(({ section, rows }) => `## ${section}\n\n${formatTable(rows)}\n`);
+  writeFileSync(
+    `${name}.md`,
+    `# Figures of ${at.slice(0, 10)}\n\n${machine}\n\n${tables.join('\n')}`,
+  );
+}

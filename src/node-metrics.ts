@@ -1,0 +1,119 @@
+import type { ClientGateway } from './gateway/gateway.ts';
+import type { NodeCore } from './node-core.ts';
+import type { Metrics } from './observability/metrics.ts';
+import type { Membership } from './cluster/membership/port.ts';
+import type { Store } from './storage/port.ts';
+
+export interface MeasuredParts {
+  readonly core: NodeCore;
+  readonly gateway: ClientGateway;
+  readonly store: Store;
+  readonly membership: Membership;
+  readonly ready: () => boolean;
+  readonly wallMs: () => number;
+}
+
+/** `current` is asked at each scrape: a rebuild replaces the parts. */
+export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | undefined): void {
+  const read = (pick: (parts: MeasuredParts) => number) => () => {
+    const parts = current();
+    return parts ? pick(parts) : 0;
+  };
+  metrics.readGauge('holdfast_ready', read(({ ready }) => (ready() ? 1 : 0)));
+  metrics.readGauge('holdfast_index_channels', read(({ core }) => core.routing.channelCount()));
+  metrics.readGauge('holdfast_users_online', read(({ core }) => core.routing.userCount()));
+  metrics.readGauge('holdfast_staged_bytes', read(({ store }) => store.stagedBytes()));
+  metrics.readGauge(
+    'holdfast_store_ok',
+    read(({ store }) => (store.status().state === 'ok' ? 1 : 0)),
+  );
+  metrics.readGauge(
+    'holdfast_store_catching_up',
+    read(({ core }) => (core.replicator.mayWrite() ? 0 : 1)),
+  );
+  metrics.readGauge(
+    'holdfast_roster_epoch',
+    read(({ membership }) => membership.roster().epoch),
+  );
+  metrics.readGauge(
+    'holdfast_membership_frozen',
+    read(({ membership }) => (membership.status().state === 'frozen' ? 1 : 0)),
+  );
+  metrics.readCounter('holdfast_damaged_rows_total', {}, read(({ core }) => core.replica.damagedRows()));
+  wireGateway(metrics, current);
+  wirePeers(metrics, current);
+}
+
+function wireGateway(metrics: Metrics, current: () => MeasuredParts | undefined): void {
+  const counters = () => current()?.gateway.counters;
+  metrics.readCounter('holdfast_deliveries_total', {}, () => counters()?.deliveries ?? 0);
+  metrics.readCounter('holdfast_recvacks_total', {}, () => counters()?.acknowledged ?? 0);
+  metrics.readCounter(
+    'holdfast_connects_total',
+    { outcome: 'refused' },
+    () => counters()?.connectsRefused ?? 0,
+  );
+  metrics.readCounter(
+    'holdfast_upgrades_refused_total',
+    { reason: 'admission' },
+    () => counters()?.upgradesRefused ?? 0,
+  );
+  for (const kind of ['malformed', 'unknown-method', 'too-large', 'not-connected'] as const) {
+    metrics.readCounter(
+      'holdfast_frames_malformed_total',
+      { kind },
+      () => counters()?.frameErrors.get(kind) ?? 0,
+    );
+  }
+  metrics.readCounter(
+    'holdfast_frames_refused_total',
+    { limit: 'rate' },
+    () => counters()?.frameErrors.get('rate') ?? 0,
+  );
+  for (const code of [1000, 1001, 1005, 1006, 1008, 1009, 1012, 1013]) {
+    metrics.readCounter(
+      'holdfast_closes_total',
+      { code: String(code) },
+      () => counters()?.closes.get(code) ?? 0,
+    );
+  }
+  metrics.readGauge('holdfast_sessions', () => {
+    const count = { 'json-rpc': 0, wkproto: 0 };
+    for (const session of current()?.core.services.sessions.sessions() ?? []) {
+      count[session.protocol] += 1;
+    }
+    return Object.entries(count).map(([protocol, value]) => ({ labels: { protocol }, value }));
+  });
+}
+
+function wirePeers(metrics: Metrics, current: () => MeasuredParts | undefined): void {
+  const peers = () => current()?.core.replicator.peers() ?? [];
+  metrics.readGauge('holdfast_peer_live', () =>
+    peers().map(({ member, live }) => ({ labels: { peer: member }, value: live ? 1 : 0 })),
+  );
+  metrics.readGauge('holdfast_peer_lagging', () =>
+    peers().map(({ member, lagging }) => ({ labels: { peer: member }, value: lagging ? 1 : 0 })),
+  );
+  metrics.readGauge('holdfast_replication_behind', () =>
+    peers().map(({ member, behind }) => ({ labels: { peer: member }, value: behind })),
+  );
+  metrics.readGauge('holdfast_replication_unacknowledged_bytes', () =>
+    peers().map((peer) => ({ labels: { peer: peer.member }, value: peer.unacknowledgedBytes })),
+  );
+  metrics.readGauge('holdfast_replication_heard_seconds', () => {
+    const now = current()?.wallMs() ?? 0;
+    return peers()
+      .filter((peer) => peer.lastHeardMs !== undefined)
+      .map((peer) => ({ labels: { peer: peer.member }, value: (now - peer.lastHeardMs!) / 1000 }));
+  });
+  metrics.readGauge('holdfast_members', () => {
+    const parts = current();
+    if (!parts) return [];
+    const rostered = parts.membership.roster().members.length;
+    const live = parts.membership.live().size;
+    return [
+      { labels: { state: 'live' }, value: live },
+      { labels: { state: 'suspect' }, value: Math.max(0, rostered - live) },
+    ];
+  });
+}

@@ -1,0 +1,48 @@
+import type { NodeCore } from './node-core.ts';
+import type { Log } from './observability/log.ts';
+import type { Runtime } from './runtime/port.ts';
+import type { StoreLocation } from './storage/port.ts';
+import { ASIDE_FACT, resubmitUncovered } from './storage/rebuild.ts';
+
+export interface RebuildOptions {
+  readonly core: NodeCore;
+  readonly location: StoreLocation;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+const POLL_MS = 250;
+
+/**
+ * The end of a rebuild: once this store has caught up with every live peer, the writes of the store that
+ * was set aside and that nobody has are submitted again. The name of that store is a fact on disk until
+ * then, so a crash on the way only means that it happens after the next start.
+ */
+export async function finishRebuild(options: RebuildOptions): Promise<void> {
+  const { core, location, runtime, log, signal } = options;
+  const name = core.replica.fact(ASIDE_FACT);
+  if (!name) return;
+  try {
+    while (!core.replicator.caughtUp()) {
+      await new Promise<void>((resolve) => {
+        runtime.timers.after(POLL_MS, resolve);
+      });
+      if (signal.aborted) return;
+    }
+    const aside = await location.openAside(new TextDecoder().decode(name));
+    try {
+      const done = await resubmitUncovered({
+        aside,
+        replica: core.replica,
+        coveredElsewhere: (range) => core.replicator.coveredByPeer(range),
+      });
+      core.replica.setFact(ASIDE_FACT, undefined);
+      log.warn('the rebuild is complete', { ...done, aside: new TextDecoder().decode(name) });
+    } finally {
+      await aside.close();
+    }
+  } catch (error) {
+    log.error('the store that was set aside could not be read again', { error });
+  }
+}
