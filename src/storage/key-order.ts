@@ -13,7 +13,7 @@ export function compareKeys(a: string, b: string): number {
 }
 
 function aboveAll(unit: number): number {
-  return unit < 0xe000 ? unit + 0x2000 : unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
 /** The first key after `key`. */

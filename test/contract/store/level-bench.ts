@@ -43,7 +43,7 @@ export async function makeLevelBench(
         return open!.call(database, how);
       },
     };
-    return Object.assign(database, fake) as unknown as LevelDatabase;
+    return Object.assign(database, fake);
   };
   const location = new LevelStoreLocation({
     path,

@@ -35,14 +35,16 @@ export function storeProperties(test: TestFn, name: string, make: () => Promise<
     let store = await bench.location.open();
     const twin = new Map<string, string>();
     const sorted = (): string[] =>
-      [...twin].sort((a, b) => compareKeys(a[0], b[0])).map(([key, text]) => `${key}=${text}`);
+      [...twin]
+        .sort((a, b) => compareKeys(a[0], b[0]))
+        .map(([key, text]) => `${encodeURI(key)}=${text}`);
     const inRange = ({ gte, lt, reverse, limit }: ScanRange): string[] => {
       const keys = [...twin.keys()].filter(
         (k) => compareKeys(k, gte) >= 0 && compareKeys(k, lt) < 0,
       );
       keys.sort(compareKeys);
       if (reverse) keys.reverse();
-      return keys.slice(0, limit).map((key) => `${key}=${twin.get(key)}`);
+      return keys.slice(0, limit).map((key) => `${encodeURI(key)}=${twin.get(key)}`);
     };
     const run = async (step: Step): Promise<void> => {
       if (step.do === 'stage') {
