@@ -56,7 +56,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 function environmentOf({ dataDir, etcdEndpoint, config }: PlanOptions): Variables {
   // The store's folder is relative to the file's; {id} keeps the nodes apart.
-  const store = join(relative(resolve(config, '..'), resolve(dataDir)), '{id}', 'store');
+  const store = join(relative(resolve(config, '..'), resolve(dataDir)), 'stores', '{id}');
   if (etcdEndpoint === undefined) {
     return { HOLDFAST_NODE_DATA_DIR: store, HOLDFAST_MEMBERSHIP_MODE: 'static' };
   }

@@ -1,9 +1,5 @@
 import test from 'ava';
 import type { AdminCallError } from '../../src/admin/client.ts';
-import { StoreListing } from '../../src/admin/store-listing.ts';
-import type { ChannelKey, Uid } from '../../src/core/ids.ts';
-import { rangeEnd, subscriptionKey } from '../../src/core/row-key.ts';
-import type { KeyValue, ScanRange } from '../../src/storage/port.ts';
 import { collect, startAdmin, type Started } from './support/start.ts';
 
 async function fill({ client }: Started, channels: number, users: number): Promise<void> {
@@ -106,34 +102,3 @@ test('leaving the loop early ends the call on the node', async (t) => {
   }
   t.is((await collect(started.client.listSubscriptions())).length, 1);
 });
-
-test('the listing of the store visits every live row once, from any row on', async (t) => {
-  const rows = Array.from({ length: 300 }, (_, i) => ({
-    channel: `2/channel-${i % 40}` as ChannelKey,
-    uid: `u${i}` as Uid,
-  }));
-  const keys = rows.map(({ channel, uid }) => subscriptionKey(channel, uid)).sort();
-  const listing = new StoreListing({
-    store: { scan: (range) => scanKeys(keys, range) },
-    subscriptions: { isSubscribed: (_channel, uid) => !uid.endsWith('7') },
-  });
-  const seen: string[] = [];
-  let page = await listing.page(undefined, 7);
-  while (page.length > 0) {
-    seen.push(...page.map(({ channel, uid }) => subscriptionKey(channel, uid)));
-    page = await listing.page(page.at(-1), 7);
-  }
-  t.deepEqual(
-    seen,
-    keys.filter((key) => !key.endsWith('7')),
-  );
-  t.true(rangeEnd('s0\u0001') > 's0\u0001');
-});
-
-async function* scanKeys(
-  keys: readonly string[],
-  { gte, lt }: ScanRange,
-): AsyncGenerator<readonly KeyValue[]> {
-  const found = keys.filter((key) => key >= gte && key < lt);
-  for (const key of found) yield [[key, new Uint8Array()]];
-}
