@@ -1,0 +1,164 @@
+import { PERSON, parseChannelKey, parseChannelType, parseUid } from '../core/ids.ts';
+import type { ChannelKey, Parsed, Uid } from '../core/ids.ts';
+import { badRequest } from './http-error.ts';
+
+/**
+ * Readers of the fields of a JSON body. Each throws a 400 that names the field, what was found and what
+ * is allowed. A route reads all of its fields before it writes anything. null is the same as absent;
+ * fields that a route does not know are ignored, because backends send more than one server's fields.
+ */
+export type Fields = Readonly<Record<string, unknown>>;
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+
+/** Strict UTF-8, so that no uid is altered on its way in. */
+export function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return undefined;
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch {
+    throw badRequest('body: is not UTF-8');
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw badRequest(`body: is not JSON: ${(error as Error).message.slice(0, 200)}`);
+  }
+}
+
+export function fieldsOf(body: unknown, where = 'body'): Fields {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw badRequest(`${where}: expected a JSON object, found ${describe(body)}`);
+  }
+  return body as Fields;
+}
+
+export function readUid(fields: Fields, name: string): Uid {
+  return named(parseUid(fields[name]), name);
+}
+
+/** 0 or 1, or a JSON boolean; undefined where absent. */
+export function readFlag(fields: Fields, name: string): boolean | undefined {
+  const value = fields[name];
+  if (value === undefined || value === null) return undefined;
+  if (value === true || value === 1) return true;
+  if (value === false || value === 0) return false;
+  throw badRequest(`${name}: expected 0 or 1, found ${describe(value)}`);
+}
+
+export interface IntegerRange {
+  readonly from: number;
+  readonly to: number;
+  /** Where the field is absent; without it the field is required. */
+  readonly fallback?: number;
+}
+
+export function readInteger(fields: Fields, name: string, range: IntegerRange): number {
+  const value = fields[name] ?? range.fallback;
+  if (
+    typeof value === 'number' &&
+    Number.isInteger(value) &&
+    value >= range.from &&
+    value <= range.to
+  ) {
+    return value;
+  }
+  throw badRequest(
+    `${name}: expected an integer from ${range.from} to ${range.to}, found ${describe(value)}`,
+  );
+}
+
+export interface TextRule {
+  readonly lengthMax: number;
+  readonly fallback?: string;
+}
+
+export function readText(fields: Fields, name: string, rule: TextRule): string {
+  const value = fields[name] ?? rule.fallback;
+  if (typeof value !== 'string') {
+    throw badRequest(`${name}: expected a string, found ${describe(value)}`);
+  }
+  if (value === '' && rule.fallback === undefined) throw badRequest(`${name}: is empty`);
+  if (value.length > rule.lengthMax) {
+    throw badRequest(`${name}: ${value.length} characters, at most ${rule.lengthMax}`);
+  }
+  if (/[\u0000-\u001f\u007f]/.test(value))
+    throw badRequest(`${name}: contains a control character`);
+  if (/\p{Surrogate}/u.test(value)) throw badRequest(`${name}: contains half of a surrogate pair`);
+  return value;
+}
+
+export function readChoice<Choice extends string>(
+  fields: Fields,
+  name: string,
+  choices: readonly Choice[],
+): Choice | undefined {
+  const value = fields[name];
+  if (value === undefined || value === null) return undefined;
+  const choice = choices.find((known) => known === value);
+  if (choice !== undefined) return choice;
+  throw badRequest(`${name}: expected ${choices.join(' or ')}, found ${describe(value)}`);
+}
+
+/** The bytes of a base64 text (RFC 4648, with padding), at least one. */
+export function readPayload(fields: Fields, name: string): Uint8Array {
+  const value = fields[name];
+  if (typeof value !== 'string') {
+    throw badRequest(`${name}: expected the base64 text of bytes, found ${describe(value)}`);
+  }
+  if (value === '') throw badRequest(`${name}: is empty`);
+  if (value.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(value)) {
+    throw badRequest(`${name}: is not base64 (A-Z a-z 0-9 + / with padding)`);
+  }
+  return Buffer.from(value, 'base64');
+}
+
+export function readUids(fields: Fields, name: string, max: number): readonly Uid[] {
+  const value = fields[name];
+  return value === undefined || value === null ? [] : uidsOf(value, name, max);
+}
+
+/** Each once, in the order of their first mention. */
+export function uidsOf(value: unknown, name: string, max: number): readonly Uid[] {
+  if (!Array.isArray(value)) {
+    throw badRequest(`${name}: expected a list of uids, found ${describe(value)}`);
+  }
+  if (value.length > max)
+    throw badRequest(`${name}: ${value.length} uids, at most ${max} in one call`);
+  return [...new Set(value.map((item, index) => named(parseUid(item), `${name}[${index}]`)))];
+}
+
+/** `channel_id` and `channel_type` of a channel that has settings and subscribers of its own. */
+export function readGroupChannel(fields: Fields): ChannelKey {
+  const type = readChannelType(fields);
+  if (type === PERSON) {
+    throw badRequest(
+      'channel_type: 1 is a person channel, it follows from its two uids and has no settings or ' +
+        'subscribers of its own; expected 2 to 10',
+    );
+  }
+  return readChannelKey(fields, type);
+}
+
+export function readChannelType(fields: Fields): number {
+  return named(parseChannelType(fields['channel_type']), 'channel_type');
+}
+
+export function readChannelKey(fields: Fields, type: number): ChannelKey {
+  return named(parseChannelKey(fields['channel_id'], type), 'channel_id');
+}
+
+/** The parsers of core name their own word for the field; the caller knows it by another. */
+function named<Value>(parsed: Parsed<Value>, name: string): Value {
+  if (parsed.ok) return parsed.value;
+  throw badRequest(`${name}${parsed.error.slice(parsed.error.indexOf(':'))}`);
+}
+
+function describe(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
+  return typeof value === 'object' ? 'an object' : JSON.stringify(value);
+}

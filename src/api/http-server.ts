@@ -1,0 +1,191 @@
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { AddressInfo, Socket } from 'node:net';
+import { advertisedNames, checkOrigin, tokenCheck } from './access.ts';
+import { parseJson } from './body.ts';
+import { failureBody, HttpError } from './http-error.ts';
+import { loadAssets } from './page-assets.ts';
+import { withDefaults, type ApiContext, type HttpApiOptions } from './port.ts';
+import { channelCalls } from './routes/channels.ts';
+import { messageCalls } from './routes/messages.ts';
+import { addPageRoutes, PAGE_CONFIG_PATH } from './routes/page.ts';
+import { addProbeRoutes, PROBE_PATHS } from './routes/probes.ts';
+import { addRouteLookup, userCalls } from './routes/users.ts';
+
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+};
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** The HTTP surface of one node: WuKongIM's routes, probes, metrics and the page. */
+export class HttpApi {
+  readonly #context: ApiContext;
+  #server: FastifyInstance | undefined;
+  #inWork = 0;
+
+  constructor(options: HttpApiOptions) {
+    this.#context = withDefaults(options);
+  }
+
+  /** Resolves with the bound port (0 picks one); rejects with the system's error where it is taken. */
+  async start(host: string, port: number): Promise<number> {
+    if (this.#server) throw new Error('the HTTP API runs already');
+    const assets = await loadAssets();
+    const server = createServer(this.#context);
+    this.#server = server;
+    this.#limitRequests(server);
+    const open = new Set([...PROBE_PATHS, PAGE_CONFIG_PATH, ...assets.keys()]);
+    guard(server, this.#context, open);
+    addRouteLookup(server, this.#context);
+    const calls = {
+      ...userCalls(this.#context),
+      ...channelCalls(this.#context),
+      ...messageCalls(this.#context),
+    };
+    for (const [path, answer] of Object.entries(calls)) {
+      server.post(path, (request) => answer(request.body));
+    }
+    addProbeRoutes(server, this.#context);
+    addPageRoutes(server, this.#context, assets);
+    try {
+      await server.listen({ host, port });
+    } catch (error) {
+      this.#server = undefined;
+      await server.close();
+      throw error;
+    }
+    return (server.server.address() as AddressInfo).port;
+  }
+
+  /** Accepts no more, lets requests in work end within `closeGraceMs`, then closes what is left. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (!server) return;
+    this.#server = undefined;
+    const { timers, closeGraceMs } = this.#context;
+    const cut = timers.after(closeGraceMs, () => server.server.closeAllConnections());
+    try {
+      await server.close();
+    } finally {
+      cut.cancel();
+    }
+  }
+
+  /** Counted by the response's close, which comes also where the client went away. */
+  #limitRequests(server: FastifyInstance): void {
+    const { requestsMax, onRequest } = this.#context;
+    server.addHook('onRequest', (request, reply, done) => {
+      this.#inWork += 1;
+      reply.raw.once('close', () => {
+        this.#inWork -= 1;
+        const route = request.routeOptions.url ?? 'unknown';
+        onRequest?.({ method: request.method, route, status: reply.raw.statusCode });
+      });
+      const busy = this.#inWork > requestsMax;
+      done(busy ? new HttpError(503, `${requestsMax} requests are in work, try again`) : undefined);
+    });
+  }
+}
+
+function createServer(context: ApiContext): FastifyInstance {
+  const server = fastify({
+    bodyLimit: context.bodyBytesMax,
+    requestTimeout: context.requestTimeoutMs,
+    forceCloseConnections: 'idle',
+    frameworkErrors(error, _request, reply) {
+      sendFailure(reply, 400, error.message);
+    },
+    clientErrorHandler: answerUnparsable,
+  });
+  server.server.maxConnections = context.connectionsMax;
+  // Whatever the Content-Type says, a body is JSON: backends forget the header, and Origin is checked.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseJson(body));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  // Here and not in the routes, so that no answer can miss them.
+  server.addHook('onSend', async (_request, reply) => {
+    if (!reply.hasHeader('content-type')) reply.type(JSON_TYPE);
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+    reply.headers(SECURITY_HEADERS);
+    // The rest of a body that is too large stays unread on the connection.
+    if (reply.statusCode === 413) reply.header('connection', 'close');
+  });
+  server.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0]!.slice(0, 256);
+    return sendFailure(reply, 404, `${request.method} ${path}: there is no such route`);
+  });
+  server.setErrorHandler((error, request, reply) => fail(context, { error, request, reply }));
+  return server;
+}
+
+/** Host and Origin for all but the probes; the token for all but `open` paths and unknown ones. */
+function guard(server: FastifyInstance, context: ApiContext, open: ReadonlySet<string>): void {
+  const { hostsAllowed, originsAllowed, managerTokens, cluster } = context;
+  const advertised = () => advertisedNames(cluster().members);
+  const lists = { hostsAllowed, originsAllowed, advertised };
+  const checkToken = tokenCheck(managerTokens);
+  server.addHook('onRequest', (request, _reply, done) => {
+    const { headers, routeOptions, is404 } = request;
+    const path = routeOptions.url ?? '';
+    try {
+      if (!PROBE_PATHS.has(path))
+        checkOrigin({ host: headers.host, origin: headers.origin }, lists);
+      if (!is404 && !open.has(path)) {
+        checkToken({ token: headers['token'], authorization: headers.authorization });
+      }
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+interface Failed {
+  readonly error: unknown;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+function fail(context: ApiContext, { error, request, reply }: Failed): FastifyReply {
+  const route = request.routeOptions.url ?? 'unknown';
+  const { status, message } = describeError(error, context.bodyBytesMax);
+  if (status === 500) context.log.error('a request failed by a defect', { route, error });
+  else context.log.debug('a request was refused', { route, status, reason: message });
+  if (status === 503) void reply.header('retry-after', '1');
+  return sendFailure(reply, status, message);
+}
+
+function describeError(
+  error: unknown,
+  bodyBytesMax: number,
+): { readonly status: number; readonly message: string } {
+  if (error instanceof HttpError) return { status: error.status, message: error.message };
+  const { statusCode, message } = error as { statusCode?: number; message?: string };
+  if (statusCode === 413) return { status: 413, message: `body: at most ${bodyBytesMax} bytes` };
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return { status: 400, message: message ?? 'bad request' };
+  }
+  return { status: 500, message: 'the node failed to answer, its log says why' };
+}
+
+function sendFailure(reply: FastifyReply, status: number, message: string): FastifyReply {
+  return reply.code(status).type(JSON_TYPE).send(failureBody(status, message));
+}
+
+/** Bytes that are no HTTP: an answer in the shape of all others, then the connection closes. */
+function answerUnparsable(error: { readonly code?: string }, socket: Socket): void {
+  if (socket.destroyed || !socket.writable) return;
+  const tooSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const [status, text] = tooSlow ? [408, 'Request Timeout'] : [400, 'Bad Request'];
+  const body = failureBody(status, tooSlow ? 'the request took too long' : 'this is not HTTP');
+  socket.end(
+    `HTTP/1.1 ${status} ${text}\r\nContent-Type: ${JSON_TYPE}\r\nContent-Length: ${body.length}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+  );
+}

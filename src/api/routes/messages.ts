@@ -1,0 +1,76 @@
+import { PERSON, type ChannelKey, type Uid } from '../../core/ids.ts';
+import { personChannel } from '../../core/placement.ts';
+import type { PublishRequest, PublishResult } from '../../messaging/port.ts';
+import type { Random } from '../../runtime/port.ts';
+import {
+  fieldsOf,
+  readChannelKey,
+  readChannelType,
+  readFlag,
+  readInteger,
+  readPayload,
+  readText,
+  readUid,
+  readUids,
+  type Fields,
+} from '../body.ts';
+import { badRequest, valueOf } from '../http-error.ts';
+import type { ApiCalls, ApiContext } from '../port.ts';
+
+const CLIENT_MSG_NO_LENGTH_MAX = 1024;
+/** 32 bits on the wire. Seconds. */
+const EXPIRE_MAX = 0xffff_ffff;
+
+export function messageCalls(context: ApiContext): ApiCalls {
+  return {
+    async '/message/send'(body) {
+      const message = readMessage(fieldsOf(body), context);
+      return sentBody(valueOf(await context.services.publisher.publish(message)));
+    },
+  };
+}
+
+function readMessage(fields: Fields, { random, uidsMax }: ApiContext): PublishRequest {
+  const sender = readUid(fields, 'from_uid');
+  if (readUids(fields, 'subscribers', uidsMax).length > 0) {
+    throw badRequest(
+      'subscribers: a message to a list of users is not supported yet; expected none',
+    );
+  }
+  const header = fieldsOf(fields['header'] ?? {}, 'header');
+  const clientMsgNo = readText(fields, 'client_msg_no', {
+    lengthMax: CLIENT_MSG_NO_LENGTH_MAX,
+    fallback: '',
+  });
+  return {
+    sender,
+    channel: readTarget(fields, sender),
+    clientMsgNo: clientMsgNo === '' ? drawClientMsgNo(random) : clientMsgNo,
+    payload: readPayload(fields, 'payload'),
+    noPersist: readFlag(header, 'no_persist') ?? false,
+    redDot: readFlag(header, 'red_dot') ?? false,
+    syncOnce: readFlag(header, 'sync_once') ?? false,
+    setting: 0,
+    topic: '',
+    expire: readInteger(fields, 'expire', { from: 0, to: EXPIRE_MAX, fallback: 0 }),
+    cause: 'http',
+  };
+}
+
+/** In a person channel `channel_id` is the receiver's uid. */
+function readTarget(fields: Fields, sender: Uid): ChannelKey {
+  const type = readChannelType(fields);
+  return type === PERSON
+    ? personChannel(sender, readUid(fields, 'channel_id'))
+    : readChannelKey(fields, type);
+}
+
+function drawClientMsgNo(random: Random): string {
+  return Buffer.from(random.bytes(16)).toString('hex');
+}
+
+/** By hand: JSON.stringify has no int64, and the digits have to be exact. */
+function sentBody({ messageId, messageSeq, clientMsgNo, disks }: PublishResult): string {
+  const clientNumber = JSON.stringify(clientMsgNo);
+  return `{"status":200,"data":{"message_id":${messageId},"message_idstr":"${messageId}","message_seq":${messageSeq},"client_msg_no":${clientNumber},"disks":${disks}}}`;
+}
