@@ -4,7 +4,7 @@ const BURST_SECONDS = 2;
 /** Tokens of a bucket that has been left alone for `elapsedMs`. A rate of 0 means no limit. */
 export function refill(tokens: number, perSecond: number, elapsedMs: number): number {
   const full = perSecond * BURST_SECONDS;
-  return Math.min(full, tokens + Math.floor((elapsedMs * perSecond) / 1000));
+  return Math.min(full, tokens + (elapsedMs * perSecond) / 1000);
 }
 
 export function fullBucket(perSecond: number): number {

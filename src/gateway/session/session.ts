@@ -107,8 +107,9 @@ export class ClientSession implements RoutedSession {
   malformed(kind: FrameErrorKind): void {
     this.room.counters.frameError(kind);
     this.#badFrames += 1;
-    if (this.state === 'OPENING') this.end(CLOSE.policy, 'the first frame must be connect');
-    else if (this.#badFrames >= this.room.limits.badFramesMax) {
+    if (this.state === 'OPENING' && !this.#early) {
+      this.end(CLOSE.policy, 'the first frame must be connect');
+    } else if (this.#badFrames >= this.room.limits.badFramesMax) {
       this.end(CLOSE.policy, `${this.#badFrames} malformed frames in a row`);
     }
   }
@@ -117,7 +118,7 @@ export class ClientSession implements RoutedSession {
   takeFrame(): boolean {
     if (this.room.limits.framesPerSecondMax === 0) return true;
     this.#refill();
-    if (this.#frameTokens <= 0) return false;
+    if (this.#frameTokens < 1) return false;
     this.#frameTokens -= 1;
     return true;
   }
@@ -125,7 +126,7 @@ export class ClientSession implements RoutedSession {
   takeSend(): boolean {
     if (this.room.limits.sendsPerSecondMax === 0) return true;
     this.#refill();
-    if (this.#sendTokens <= 0) return false;
+    if (this.#sendTokens < 1) return false;
     this.#sendTokens -= 1;
     return true;
   }

@@ -9,6 +9,7 @@ import {
   PONG,
   RED_DOT,
   SYNC_ONCE,
+  WK,
   type WkConnect,
   type WkSend,
 } from '../codec/wkproto.ts';
@@ -29,6 +30,11 @@ export const wkprotoDialect: Dialect = {
   receive(session, bytes, binary) {
     if (!binary) {
       fail(session, new WkProtoError('this connection speaks WKProto in binary frames'));
+      return;
+    }
+    if (!session.wk && bytes.length > 0 && bytes[0]! >> 4 !== WK.connect) {
+      // Without this a stranger's bytes might pass for the start of a packet and wait for the rest.
+      fail(session, new WkProtoError('the first packet must be CONNECT'));
       return;
     }
     const wk = (session.wk ??= freshState(session));

@@ -118,6 +118,7 @@ class WsServer<Data> implements SocketServer<Data> {
   readonly #topics = new Map<string, Set<WsSocket<Data>>>();
   readonly #idleTimer: NodeJS.Timeout | undefined;
   #corked: WsSocket<Data>[] = [];
+  #onEmpty: (() => void) | undefined;
 
   constructor(handlers: SocketHandlers<Data>, limits: SocketLimits) {
     this.#handlers = handlers;
@@ -165,13 +166,12 @@ class WsServer<Data> implements SocketServer<Data> {
     this.#http.close();
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     clearInterval(this.#idleTimer);
+    this.#http.close();
+    this.#http.closeAllConnections();
     for (const socket of this.#sockets) socket.terminate();
-    return new Promise((resolve) => {
-      this.#http.close(() => resolve());
-      this.#http.closeAllConnections();
-    });
+    if (this.#sockets.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
   }
 
   join(socket: WsSocket<Data>, topic: string): void {
@@ -247,6 +247,7 @@ class WsServer<Data> implements SocketServer<Data> {
       for (const topic of socket.topics()) this.leave(socket, topic);
       const ended = socket.ended;
       this.#handlers.onClose(socket, ended?.code ?? code, ended?.reason ?? reason.toString());
+      if (this.#sockets.size === 0) this.#onEmpty?.();
     });
     this.#handlers.onOpen(socket);
   }
