@@ -194,8 +194,8 @@ export interface RunningApi {
   readonly fake: FakeServices;
   readonly api: HttpApi;
   readonly port: number;
-  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
-  get(path: string, headers?: Record<string, string>): Promise<Answer>;
+  readonly post: (path: string, body: unknown, headers?: Record<string, string>) => Promise<Answer>;
+  readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
 }
 
 /** Runs an API on an ephemeral port for one test. */

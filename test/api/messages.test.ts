@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { personChannel } from '../../src/core/placement.ts';
 import { REASON, refuse } from '../../src/core/reason-code.ts';
-import type { Uid } from '../../src/core/ids.ts';
+import type { ChannelKey, Uid } from '../../src/core/ids.ts';
 import { storeFailing, withApi } from './fakes.ts';
 
 const payload = Buffer.from('{"type":1,"content":"hé"}').toString('base64');
@@ -30,7 +30,7 @@ test('a sent message answers with the exact digits of its id', async (t) => {
       expire: 60,
       cause: 'http',
     });
-    t.is<string>(sent!.channel, '2/room');
+    t.is(sent!.channel, '2/room' as ChannelKey);
   });
 });
 

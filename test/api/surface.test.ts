@@ -44,13 +44,14 @@ test('with manager tokens every call needs one; probes and the page do not', asy
   await withApi(
     async ({ fake, get, post }) => {
       const body = { uid: 'u1', token: 'x' };
-      for (const headers of [
+      const wrong: Record<string, string>[] = [
         {},
         { token: 'wrong' },
-        { token: 'new ' + 'x' },
+        { token: 'new x' },
         { authorization: 'Bearer no' },
-      ]) {
-        const answer = await post('/user/token', body, headers as Record<string, string>);
+      ];
+      for (const headers of wrong) {
+        const answer = await post('/user/token', body, headers);
         t.is(answer.status, 401);
         t.is((JSON.parse(answer.text) as { status: number }).status, 401);
       }
