@@ -19,6 +19,11 @@ export interface TestEtcd {
   stop(): Promise<void>;
 }
 
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Tests that need it are written `const run = etcdAvailable() ? test : test.skip`. */
 export function etcdAvailable(): boolean {
   return etcdPath() !== undefined;
@@ -42,19 +47,19 @@ function etcdPath(): string | undefined {
 export async function startEtcd(): Promise<TestEtcd> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-etcd-'));
   const [client, peer] = [await freePort(), await freePort()];
-  let running = await launch({ folder, client, peer });
+  let server = await launch({ folder, client, peer });
   return {
     endpoint: `127.0.0.1:${client}`,
-    kill: () => end(running),
+    kill: () => end(server),
     async restart({ wipe } = { wipe: false }) {
-      await end(running);
+      await end(server);
       if (wipe) rmSync(folder, { recursive: true, force: true });
-      running = await launch({ folder, client, peer });
+      server = await launch({ folder, client, peer });
     },
-    pause: () => void running.kill('SIGSTOP'),
-    resume: () => void running.kill('SIGCONT'),
+    pause: () => void server.kill('SIGSTOP'),
+    resume: () => void server.kill('SIGCONT'),
     async stop() {
-      await end(running);
+      await end(server);
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -86,7 +91,8 @@ async function launch({ folder, client, peer }: Launch): Promise<ChildProcess> {
     Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
     { stdio: 'ignore', env: { ...process.env, ETCD_UNSUPPORTED_ARCH: process.arch } },
   );
-  process.once('exit', () => child.kill('SIGKILL'));
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   await until('etcd is healthy', async () => {
     if (child.exitCode !== null) throw new Error(`etcd ended with ${child.exitCode}`);
     const answer = await fetch(`${clientUrl}/health`, { signal: AbortSignal.timeout(500) });

@@ -55,7 +55,6 @@ export async function listen(
     secrets: ['the secret of the tests'],
     log: { ...silentLog, warn: note, error: note },
     runtime: systemRuntime,
-    lingerMs: 50,
     ...given,
   });
   const accepted: TestPeer['accepted'] = [];

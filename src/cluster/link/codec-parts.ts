@@ -53,7 +53,11 @@ export function readOperations(fields: Fields): readonly Operation[] {
   for (let left = fields.count('operations', 6); left > 0; left--) {
     const actor = fields.actor();
     const shard = fields.shard();
-    const first = fields.integer('first', COUNTER_MIN, Number.MAX_SAFE_INTEGER - OPERATION_WRITES_MAX);
+    const first = fields.integer(
+      'first',
+      COUNTER_MIN,
+      Number.MAX_SAFE_INTEGER - OPERATION_WRITES_MAX,
+    );
     const count = fields.integer('count', 1, OPERATION_WRITES_MAX);
     const hlc = fields.integer('hlc');
     operations.push({ actor, shard, first, count, hlc, writes: readWrites(fields, shard, count) });

@@ -15,8 +15,8 @@ import type { Heartbeat, Hello, Interest, PeerMessage, Refused, Transient } from
 
 /**
  * A peer message is an envelope {kind, payload}; the payload is one flat msgpackr array of numbers,
- * texts, flags and bytes. One operation of one write takes about 70 bytes besides its key and value,
- * and at most 2 µs each way (test/cluster/link/codec.test.ts measures it).
+ * texts, flags and bytes. One operation of one write takes about 70 bytes besides its key and
+ * value, and at most 2 µs each way (test/cluster/link/codec.test.ts measures it).
  */
 export interface Encoded {
   readonly kind: number;
@@ -68,8 +68,8 @@ export function encodePeerMessage(message: PeerMessage): Encoded {
 }
 
 /**
- * Checks every field. Byte values are views on `payload`: who keeps one for long copies it. The error
- * names message, field and what was expected, and quotes no content.
+ * Checks every field. Byte values are views on `payload`: who keeps one for long copies it. The
+ * error names message, field and what was expected, and quotes no content.
  */
 export function decodePeerMessage(kind: number, payload: Uint8Array): Parsed<PeerMessage> {
   const type = TYPES.get(kind);
@@ -242,7 +242,10 @@ function readTransient(fields: Fields): Transient {
   const number = fields.integer('number', 1);
   const key = fields.text('channel', ITEM_LENGTH_MAX);
   const slash = key.indexOf('/');
-  const channel = parseChannelKey(key.slice(slash + 1), slash > 0 ? Number(key.slice(0, slash)) : 0);
+  const channel = parseChannelKey(
+    key.slice(slash + 1),
+    slash > 0 ? Number(key.slice(0, slash)) : 0,
+  );
   if (!channel.ok) return fields.fail('channel', channel.error);
   const sender = parseUid(fields.text('sender', ITEM_LENGTH_MAX));
   if (!sender.ok) return fields.fail('sender', 'expected a uid');

@@ -10,8 +10,9 @@ const KEY_LENGTH_MAX = 4_096;
 const HEX = '0123456789abcdef';
 
 /**
- * Reads the fields of one message, which is one flat array: nothing is nested, so nothing in a message
- * can be deeper or longer than its bytes are. Each method takes the next field or throws `Malformed`.
+ * Reads the fields of one message, which is one flat array: nothing is nested, so nothing in a
+ * message can be deeper or longer than its bytes are. Each method takes the next field or throws
+ * `Malformed`.
  */
 export class Fields {
   readonly #fields: readonly unknown[];

@@ -36,7 +36,8 @@ export interface AcceptorOptions {
 
 /**
  * Accepts links. The listening socket is this room's own and hands its connections to gRPC, because
- * only so can connections that say nothing, or nothing that gRPC would call a stream, be counted and cut.
+ * only so can connections that say nothing, or nothing that gRPC would call a stream, be counted
+ * and cut.
  */
 export class GrpcAcceptor {
   readonly #options: AcceptorOptions;
@@ -72,7 +73,9 @@ export class GrpcAcceptor {
       this.#tcp.once('error', fail);
       this.#tcp.listen({ host, port, exclusive: true }, () => {
         this.#tcp.off('error', fail);
-        this.#tcp.on('error', (error) => this.#options.settings.log.error('peer listener', { error }));
+        this.#tcp.on('error', (error) =>
+          this.#options.settings.log.error('peer listener', { error }),
+        );
         resolve();
       });
     });
@@ -120,7 +123,8 @@ export class GrpcAcceptor {
     if (!connection) return void call.destroy();
     let step: (envelope: Envelope) => void = ({ kind, payload }) => {
       const opening = kind === OPENING ? decodeOpening(payload) : undefined;
-      if (!opening?.ok) return this.#refuse(call, connection, opening?.error ?? 'no opening came first');
+      if (!opening?.ok)
+        return this.#refuse(call, connection, opening?.error ?? 'no opening came first');
       const answer = this.#options.settings.runtime.random.bytes(NONCE_BYTES);
       call.write({ kind: CHALLENGE, payload: encodeBytes([answer]) });
       const exchange = { ...opening.value, answer };

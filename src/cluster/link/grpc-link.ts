@@ -33,9 +33,9 @@ export interface GrpcLinkOptions {
 const REASON_LENGTH_MAX = 512;
 
 /**
- * An authenticated stream. gRPC's own `write() === false` counts messages and not bytes (16 of them), so
- * the link counts bytes itself, by the callback which gRPC gives when a message was handed on; that is
- * late as long as the peer's flow-control window is closed.
+ * An authenticated stream. gRPC's own `write() === false` counts messages and not bytes (16 of
+ * them), so the link counts bytes itself, by the callback which gRPC gives when a message was
+ * handed on; that is late as long as the peer's flow-control window is closed.
  *
  * Invariant: after `onClose` the handler hears nothing more, and `onClose` comes once.
  */
@@ -66,7 +66,9 @@ export class GrpcLink implements Link {
       return false;
     }
     if (this.#bufferedBytes + bytes > overrunBytesMax) {
-      this.#fail(`${this.#bufferedBytes} bytes wait already, over ${overrunBytesMax} with this one`);
+      this.#fail(
+        `${this.#bufferedBytes} bytes wait already, over ${overrunBytesMax} with this one`,
+      );
       return false;
     }
     this.#bufferedBytes += bytes;

@@ -17,8 +17,7 @@ export interface GrpcPeerTransportOptions {
   readonly runtime: Runtime;
   /** For mTLS; plain text where absent. */
   readonly credentials?:
-    | { readonly server: ServerCredentials; readonly channel: ChannelCredentials }
-    | undefined;
+    { readonly server: ServerCredentials; readonly channel: ChannelCredentials } | undefined;
   /** Largest message, both ways. */
   readonly messageBytesMax?: number | undefined;
   readonly bufferBytesMax?: number | undefined;
@@ -63,12 +62,21 @@ export interface LinkCounters {
   malformedMessages: number;
 }
 
-export function linkLimits(settings: Settings): Pick<
+export function linkLimits(
+  settings: Settings,
+): Pick<
   GrpcLinkOptions,
   'messageBytesMax' | 'bufferBytesMax' | 'overrunBytesMax' | 'lingerMs' | 'timers' | 'log'
 > {
   const { messageBytesMax, bufferBytesMax, overrunBytesMax, lingerMs, runtime, log } = settings;
-  return { messageBytesMax, bufferBytesMax, overrunBytesMax, lingerMs, timers: runtime.timers, log };
+  return {
+    messageBytesMax,
+    bufferBytesMax,
+    overrunBytesMax,
+    lingerMs,
+    timers: runtime.timers,
+    log,
+  };
 }
 
 export function channelOptions(settings: Settings): ChannelOptions {

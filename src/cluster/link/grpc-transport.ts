@@ -17,8 +17,8 @@ const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 const NO_SECRET = '';
 
 /**
- * Links over gRPC (proto/cluster.proto), one TCP connection each. A frame costs each end about 16 µs, so
- * what is small should travel together.
+ * Links over gRPC (proto/cluster.proto), one TCP connection each. A frame costs each end about 16
+ * µs, so what is small should travel together.
  */
 export class GrpcPeerTransport implements PeerTransport {
   readonly #settings: Settings;
@@ -38,9 +38,15 @@ export class GrpcPeerTransport implements PeerTransport {
       );
     }
     if (secrets.length > SECRETS_MAX || secrets.includes(NO_SECRET)) {
-      throw new LinkError('INSECURE', `expected at most ${SECRETS_MAX} secrets, none of them empty`);
+      throw new LinkError(
+        'INSECURE',
+        `expected at most ${SECRETS_MAX} secrets, none of them empty`,
+      );
     }
-    this.#settings = settingsOf({ ...options, secrets: secrets.length > 0 ? secrets : [NO_SECRET] });
+    this.#settings = settingsOf({
+      ...options,
+      secrets: secrets.length > 0 ? secrets : [NO_SECRET],
+    });
     this.#acceptor = new GrpcAcceptor(this.#shared());
   }
 

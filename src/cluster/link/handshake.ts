@@ -3,16 +3,18 @@ import { Packr } from 'msgpackr';
 import { parseMemberId, type MemberId, type Parsed } from '../../core/ids.ts';
 
 /**
- * Both ends prove that they know the cluster's secret, before either takes a message from the other:
+ * Both ends prove that they know the cluster's secret, before either takes a message from the
+ * other:
  *
  *   opener → acceptor   opening:   cluster, own id, the id that is meant, nonce
  *   opener ← acceptor   challenge: nonce
  *   opener → acceptor   proof:     HMAC-SHA256 by each secret that the opener knows
  *   opener ← acceptor   welcome:   HMAC-SHA256 by the secret that matched
  *
- * A proof covers its direction (so it cannot be sent back), the cluster, both ids and both nonces (so it
- * cannot be replayed). Several secrets are valid at once, so that they can be rotated node by node.
- * It does not bind the connection: who can alter traffic between members needs to be kept out by mTLS.
+ * A proof covers its direction (so it cannot be sent back), the cluster, both ids and both nonces
+ * (so it cannot be replayed). Several secrets are valid at once, so that they can be rotated node
+ * by node. It does not bind the connection: who can alter traffic between members needs to be kept
+ * out by mTLS.
  */
 export const NONCE_BYTES = 32;
 export const SECRETS_MAX = 4;
@@ -40,7 +42,11 @@ export function encodeOpening({ cluster, opener, acceptor, nonce }: Opening): Ui
 export function decodeOpening(payload: Uint8Array): Parsed<Opening> {
   const fields = unpack(payload, 4);
   if (!fields) return { ok: false, error: 'opening: expected four fields' };
-  const [cluster, opener, acceptor] = [fields[0], parseMemberId(fields[1]), parseMemberId(fields[2])];
+  const [cluster, opener, acceptor] = [
+    fields[0],
+    parseMemberId(fields[1]),
+    parseMemberId(fields[2]),
+  ];
   const nonce = fields[3];
   if (typeof cluster !== 'string' || cluster.length > CLUSTER_LENGTH_MAX) {
     return { ok: false, error: 'opening: expected the name of a cluster' };
@@ -54,8 +60,14 @@ export function encodeBytes(parts: readonly Uint8Array[]): Uint8Array {
   return packr.pack(parts);
 }
 
-/** The nonce of a challenge, the macs of a proof or the mac of a welcome: 1 to `partsMax` of 32 bytes. */
-export function decodeBytes(payload: Uint8Array, partsMax: number): readonly Uint8Array[] | undefined {
+/**
+ * The nonce of a challenge, the macs of a proof or the mac of a welcome: 1 to `partsMax` of 32
+ * bytes.
+ */
+export function decodeBytes(
+  payload: Uint8Array,
+  partsMax: number,
+): readonly Uint8Array[] | undefined {
   const fields = unpack(payload);
   if (!fields || fields.length < 1 || fields.length > partsMax) return undefined;
   return fields.every((each) => isBytes(each, MAC_BYTES)) ? fields : undefined;

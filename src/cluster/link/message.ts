@@ -47,7 +47,8 @@ export interface Hello {
 /** The link is closed after it. `rolled-back`: the peer remembers more of this store than it says. */
 export interface Refused {
   readonly type: 'refused';
-  readonly code: 'cluster' | 'protocol' | 'slot' | 'slots' | 'rolled-back' | 'not-on-roster' | 'full';
+  readonly code:
+    'cluster' | 'protocol' | 'slot' | 'slots' | 'rolled-back' | 'not-on-roster' | 'full';
   readonly message: string;
 }
 

@@ -31,6 +31,24 @@ export interface WatchHandler {
   onEnd(reason: string): void;
 }
 
+/** What membership asks of etcd. Every call rejects where no server answers in time. */
+export interface EtcdCalls {
+  /** Everything under the prefix at one revision. */
+  list(): Promise<readonly EtcdEntry[]>;
+  /** False where the epoch is not the expected one any more; nothing changed then. */
+  commit(commit: Commit): Promise<boolean>;
+  /** Resolves with the lease's id. */
+  grant(ttlMs: number): Promise<string>;
+  /** Writes a key that goes with the lease. */
+  putLeased(name: string, value: string, lease: string): Promise<void>;
+  /** False where etcd does not know the lease any more. */
+  keepAlive(lease: string): Promise<boolean>;
+  revoke(lease: string): Promise<void>;
+  /** Watches the whole prefix from now on, on the server in use. Returns what ends the watch. */
+  watch(handler: WatchHandler): () => void;
+  close(): void;
+}
+
 const CHANNEL: ChannelOptions = {
   'grpc.initial_reconnect_backoff_ms': 200,
   'grpc.max_reconnect_backoff_ms': 2_000,
@@ -45,10 +63,11 @@ const ENTRIES_MAX = 1_000;
 
 /**
  * The few calls that membership needs. The library's retries and breakers are off, because they run
- * under a deadline and stretch it; each call has the deadline of gRPC and one of its own, because the
- * library can wait for ever on a server that hangs. A call that fails goes on to the next server.
+ * under a deadline and stretch it; each call has the deadline of gRPC and one of its own, because
+ * the library can wait for ever on a server that hangs. A call that fails goes on to the next
+ * server.
  */
-export class EtcdClient {
+export class EtcdClient implements EtcdCalls {
   readonly #options: EtcdClientOptions;
   readonly #pools: readonly ConnectionPool[];
   #at = 0;
@@ -59,7 +78,6 @@ export class EtcdClient {
     if (this.#pools.length === 0) throw new Error('no etcd endpoint is given');
   }
 
-  /** Everything under the prefix at one revision. */
   async list(): Promise<readonly EtcdEntry[]> {
     const { prefix } = this.#options;
     const answer = await this.#call('list', (pool) =>
@@ -77,7 +95,6 @@ export class EtcdClient {
     }));
   }
 
-  /** False where the epoch is not the expected one any more; nothing changed then. */
   async commit({ epoch, puts, deletes }: Commit): Promise<boolean> {
     const key = this.#key('epoch');
     const success: IRequestOp[] = [
@@ -96,7 +113,6 @@ export class EtcdClient {
     return answer.succeeded;
   }
 
-  /** Resolves with the lease's id. */
   async grant(ttlMs: number): Promise<string> {
     const answer = await this.#call('grant', (pool) =>
       new LeaseClient(pool).leaseGrant({ TTL: Math.ceil(ttlMs / 1000) }),
@@ -104,13 +120,11 @@ export class EtcdClient {
     return answer.ID;
   }
 
-  /** Writes a key that goes with the lease. */
   async putLeased(name: string, value: string, lease: string): Promise<void> {
     const request = { key: this.#key(name), value: Buffer.from(value), lease };
     await this.#call('put', (pool) => new KVClient(pool).put(request));
   }
 
-  /** False where etcd does not know the lease any more. */
   keepAlive(lease: string): Promise<boolean> {
     return this.#call('keep alive', async (pool) => {
       const stream = await new LeaseClient(pool).leaseKeepAlive({ deadline: this.#deadline() });
@@ -131,7 +145,6 @@ export class EtcdClient {
     await this.#call('revoke', (pool) => new LeaseClient(pool).leaseRevoke({ ID: lease }));
   }
 
-  /** Watches the whole prefix from now on, on the server in use. Returns what ends the watch. */
   watch(handler: WatchHandler): () => void {
     const { prefix } = this.#options;
     let ended = false;
@@ -165,7 +178,10 @@ export class EtcdClient {
     for (const pool of this.#pools) pool.close();
   }
 
-  async #call<Answer>(what: string, run: (pool: ConnectionPool) => Promise<Answer>): Promise<Answer> {
+  async #call<Answer>(
+    what: string,
+    run: (pool: ConnectionPool) => Promise<Answer>,
+  ): Promise<Answer> {
     let cause: unknown;
     for (let tried = 0; tried < this.#pools.length; tried++) {
       const at = this.#at;
@@ -201,7 +217,8 @@ export class EtcdClient {
   #poolOptions(host: string): IOptions {
     const { auth, credentials } = this.#options;
     type Policy = NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
-    // A policy that runs the call once, as it is; the library's own no-op is in a package of its own.
+    // A policy that runs the call once, as it is; the library's own no-op is in a package of its
+    // own.
     const once = { execute: async (run: () => unknown) => run() } as unknown as Policy;
     return {
       hosts: host,
@@ -214,7 +231,10 @@ export class EtcdClient {
   }
 }
 
-/** The first key after every key with this prefix; prefixes end in '/', and '0' is the next character. */
+/**
+ * The first key after every key with this prefix; prefixes end in '/', and '0' is the next
+ * character.
+ */
 function endOf(prefix: string): Buffer {
   return Buffer.from(`${prefix.slice(0, -1)}0`);
 }

@@ -1,7 +1,7 @@
 import type { MemberId } from '../../core/ids.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
-import type { EtcdClient } from './etcd-client.ts';
+import type { EtcdCalls } from './etcd-client.ts';
 
 export interface EtcdLeaseOptions {
   readonly leaseTtlMs: number;
@@ -11,14 +11,14 @@ export interface EtcdLeaseOptions {
 
 /** This member's lease and the key live/<id> under it. A lost lease is replaced by a new one. */
 export class EtcdLease {
-  readonly #client: EtcdClient;
+  readonly #client: EtcdCalls;
   readonly #options: EtcdLeaseOptions;
   readonly #startedMs: number;
   #id: string | undefined;
   #ended = false;
   #keptMs = 0;
 
-  constructor(client: EtcdClient, options: EtcdLeaseOptions) {
+  constructor(client: EtcdCalls, options: EtcdLeaseOptions) {
     this.#client = client;
     this.#options = options;
     this.#startedMs = options.runtime.clock.wallMs();

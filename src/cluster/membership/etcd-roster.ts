@@ -1,7 +1,14 @@
 import { parseMemberId, type MemberId } from '../../core/ids.ts';
 import { MEMBERS_MAX, type Member, type Roster } from '../../core/member.ts';
 import { MembershipError } from './membership-error.ts';
-import { checkMembers, checkSlot, formatMember, memberOf, parseMember, sortMembers } from './members.ts';
+import {
+  checkMembers,
+  checkSlot,
+  formatMember,
+  memberOf,
+  parseMember,
+  sortMembers,
+} from './members.ts';
 
 /**
  * What etcd holds under the cluster's prefix, and the decisions about it, without I/O:
@@ -29,7 +36,9 @@ export interface RosterChange {
   readonly roster: Roster;
 }
 
-/** Throws DAMAGED where an entry cannot be read: a roster that is read in part would forget members. */
+/**
+ * Throws DAMAGED where an entry cannot be read: a roster that is read in part would forget members.
+ */
 export function readState(entries: readonly EtcdEntry[]): EtcdState {
   let epochText: string | undefined;
   const members: Member[] = [];
@@ -51,7 +60,8 @@ export function readState(entries: readonly EtcdEntry[]): EtcdState {
 
 /**
  * True where etcd forgot what this node knows: an older epoch (a backup restored, a new etcd), or a
- * member that is gone although the epoch did not rise. Only a higher epoch is evidence of a removal.
+ * member that is gone although the epoch did not rise. Only a higher epoch is evidence of a
+ * removal.
  */
 export function hasForgotten(state: EtcdState, known: Roster): boolean {
   if (state.roster.epoch !== known.epoch) return state.roster.epoch < known.epoch;
@@ -93,7 +103,11 @@ export function planJoin(state: EtcdState, wanted: JoinWanted): RosterChange | u
   }
   const own: Member = { ...self, slot: chooseSlot(state, wanted) };
   const before = memberOf(state.roster, self.id);
-  if (before && formatMember(before) === formatMember(own) && state.slots.get(own.slot) === own.id) {
+  if (
+    before &&
+    formatMember(before) === formatMember(own) &&
+    state.slots.get(own.slot) === own.id
+  ) {
     return undefined;
   }
   const placed = before?.slot === own.slot;

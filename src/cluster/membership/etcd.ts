@@ -3,7 +3,7 @@ import type { MemberId } from '../../core/ids.ts';
 import type { Member, Roster } from '../../core/member.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
-import { EtcdClient } from './etcd-client.ts';
+import { EtcdClient, type EtcdCalls } from './etcd-client.ts';
 import { EtcdLease } from './etcd-lease.ts';
 import {
   hasForgotten,
@@ -23,7 +23,9 @@ export interface EtcdMembershipOptions {
   readonly cluster: string;
   /** host:port of each etcd server. */
   readonly endpoints: readonly string[];
-  /** The slot that the configuration states; undefined: one is given. `self.slot` is not looked at. */
+  /**
+   * The slot that the configuration states; undefined: one is given. `self.slot` is not looked at.
+   */
   readonly slot?: number | undefined;
   /** The cluster's constant. */
   readonly slots: number;
@@ -33,6 +35,8 @@ export interface EtcdMembershipOptions {
   readonly signal?: AbortSignal | undefined;
   readonly credentials?: IOptions['credentials'] | undefined;
   readonly auth?: { readonly username: string; readonly password: string } | undefined;
+  /** In place of the real one. */
+  readonly client?: EtcdCalls | undefined;
   /** A lease lives this long without a sign of its member. Whole seconds. */
   readonly leaseTtlMs?: number | undefined;
   /** Everything is listed again so often, because watches drop events. */
@@ -60,17 +64,17 @@ const DEFAULTS = {
 const COMMIT_ATTEMPTS_MAX = 64;
 
 /**
- * Membership in etcd, under /holdfast/<cluster>/. One loop does everything in rounds: keep the lease,
- * hold a watch, list when the watch speaks, when it is new and every `relistMs`. What a watch says is
- * never applied, it only calls for a list; so a lost event costs time and not truth.
+ * Membership in etcd, under /holdfast/<cluster>/. One loop does everything in rounds: keep the
+ * lease, hold a watch, list when the watch speaks, when it is new and every `relistMs`. What a
+ * watch says is never applied, it only calls for a list; so a lost event costs time and not truth.
  * A round that fails freezes the roster, the next that succeeds thaws it.
  *
- * Invariants: the epoch of the roster never falls; only a higher epoch takes a member from the roster,
- * and what etcd forgot otherwise is written back; no round runs beside another.
+ * Invariants: the epoch of the roster never falls; only a higher epoch takes a member from the
+ * roster, and what etcd forgot otherwise is written back; no round runs beside another.
  */
 export class EtcdMembership implements Membership {
   readonly #options: EtcdMembershipOptions & typeof DEFAULTS;
-  readonly #client: EtcdClient;
+  readonly #client: EtcdCalls;
   readonly #lease: EtcdLease;
   readonly #pause: Pause;
   #self!: Member;
@@ -86,20 +90,23 @@ export class EtcdMembership implements Membership {
 
   constructor(options: EtcdMembershipOptions) {
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    this.#options = { ...DEFAULTS, ...(Object.fromEntries(given) as typeof options) } as typeof options &
-      typeof DEFAULTS;
-    const { cluster, endpoints, callDeadlineMs, credentials, auth, runtime, signal } = this.#options;
+    this.#options = {
+      ...DEFAULTS,
+      ...(Object.fromEntries(given) as typeof options),
+    } as typeof options & typeof DEFAULTS;
+    const { cluster, runtime, signal } = this.#options;
     const prefix = `/holdfast/${cluster}/`;
-    this.#client = new EtcdClient({ endpoints, prefix, callDeadlineMs, credentials, auth, runtime });
+    this.#client = this.#options.client ?? new EtcdClient({ ...this.#options, prefix });
     this.#pause = new Pause(runtime.timers);
     this.#lease = new EtcdLease(this.#client, this.#options);
     signal?.addEventListener('abort', () => this.#pause.wake(), { once: true });
   }
 
   /**
-   * Joins the roster; this member's slot is the one that the roster has for it. The listener hears what
-   * changes afterwards. Rejects with MEMBERS_FULL, SLOTS_EXHAUSTED, SLOT_IN_USE, SLOT_OUT_OF_RANGE,
-   * DAMAGED; with UNAVAILABLE or ABORTED where etcd did not answer and `cached` does not have `self`.
+   * Joins the roster; this member's slot is the one that the roster has for it. The listener hears
+   * what changes afterwards. Rejects with MEMBERS_FULL, SLOTS_EXHAUSTED, SLOT_IN_USE,
+   * SLOT_OUT_OF_RANGE, DAMAGED; with UNAVAILABLE or ABORTED where etcd did not answer and `cached`
+   * does not have `self`.
    */
   async start(
     self: Member,
@@ -108,7 +115,9 @@ export class EtcdMembership implements Membership {
   ): Promise<Roster> {
     this.#self = self;
     try {
-      this.#roster = await this.#firstRoster(cached && memberOf(cached, self.id) ? cached : undefined);
+      this.#roster = await this.#firstRoster(
+        cached && memberOf(cached, self.id) ? cached : undefined,
+      );
     } catch (error) {
       await this.stop();
       throw error;
@@ -132,7 +141,9 @@ export class EtcdMembership implements Membership {
     return this.#status;
   }
 
-  /** True where the roster had dropped this member while it was away: its store has to be rebuilt. */
+  /**
+   * True where the roster had dropped this member while it was away: its store has to be rebuilt.
+   */
   wasForgotten(): boolean {
     return this.#forgotten;
   }
@@ -143,7 +154,11 @@ export class EtcdMembership implements Membership {
       await this.#commit((state) => planRemoval(state, member));
     } catch (error) {
       if (error instanceof MembershipError) throw error;
-      throw new MembershipError('FROZEN', `${member} cannot be removed now: ${textOf(error)}`, error);
+      throw new MembershipError(
+        'FROZEN',
+        `${member} cannot be removed now: ${textOf(error)}`,
+        error,
+      );
     }
     this.#listSoon();
   }
@@ -196,7 +211,8 @@ export class EtcdMembership implements Membership {
       this.#forgotten ||= cached !== undefined && !memberOf(found.roster, this.#self.id);
       return planJoin(found, { self: this.#self, slot, slotBefore, slots });
     });
-    // After a restore this member is there with its old addresses; the join then goes on from there.
+    // After a restore this member is there with its old addresses; the join then goes on from
+    // there.
     const joined = await this.#commit((found) =>
       planJoin(found, { self: this.#self, slot, slotBefore, slots }),
     );
@@ -254,7 +270,12 @@ export class EtcdMembership implements Membership {
     const own = memberOf(state.roster, this.#self.id);
     if (own) {
       // Started on a cached roster: the addresses may be new, and the lease key may have been lost.
-      const changed = planJoin(state, { self: this.#self, slot: own.slot, slotBefore: own.slot, slots });
+      const changed = planJoin(state, {
+        self: this.#self,
+        slot: own.slot,
+        slotBefore: own.slot,
+        slots,
+      });
       if (changed && (await this.#client.commit({ ...changed, epoch: state.epochText }))) {
         return this.#listSoon();
       }

@@ -5,7 +5,10 @@ import { MembershipError } from './membership-error.ts';
 const ADDRESSES = ['peerAddress', 'clientAddress', 'httpAddress', 'adminAddress'] as const;
 const ADDRESS_LENGTH_MAX = 512;
 
-/** Throws a `MembershipError` where the members cannot be one cluster. `slots`: the cluster's constant. */
+/**
+ * Throws a `MembershipError` where the members cannot be one cluster. `slots`: the cluster's
+ * constant.
+ */
 export function checkMembers(members: readonly Member[], slots: number): void {
   if (members.length > MEMBERS_MAX) {
     throw new MembershipError(
@@ -22,7 +25,10 @@ export function checkMembers(members: readonly Member[], slots: number): void {
     checkSlot(slot, slots, id);
     const other = bySlot.get(slot);
     if (other !== undefined) {
-      throw new MembershipError('DUPLICATE_SLOT', `members ${other} and ${id} both have slot ${slot}`);
+      throw new MembershipError(
+        'DUPLICATE_SLOT',
+        `members ${other} and ${id} both have slot ${slot}`,
+      );
     }
     ids.add(id);
     bySlot.set(slot, id);
@@ -59,7 +65,10 @@ export function sameRoster(a: Roster, b: Roster): boolean {
   );
 }
 
-/** Reads what `formatMember` wrote; `where` is named in the error. Fields it does not know are left out. */
+/**
+ * Reads what `formatMember` wrote; `where` is named in the error. Fields it does not know are left
+ * out.
+ */
 export function parseMember(text: string, where: string): Member {
   let found: unknown;
   try {

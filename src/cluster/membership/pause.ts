@@ -1,6 +1,8 @@
 import type { Timers } from '../../runtime/port.ts';
 
-/** A wait that somebody else can cut short. A wake while nobody waits ends the next wait at once. */
+/**
+ * A wait that somebody else can cut short. A wake while nobody waits ends the next wait at once.
+ */
 export class Pause {
   readonly #timers: Timers;
   #woken = false;

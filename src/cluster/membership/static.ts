@@ -13,8 +13,9 @@ export interface StaticMembershipOptions {
 }
 
 /**
- * The members that the configuration lists. Everyone on the list counts as live: who really answers is
- * known to the link layer. The listener is never called, because nothing changes while a node runs.
+ * The members that the configuration lists. Everyone on the list counts as live: who really answers
+ * is known to the link layer. The listener is never called, because nothing changes while a node
+ * runs.
  */
 export class StaticMembership implements Membership {
   readonly #options: StaticMembershipOptions;
@@ -25,7 +26,9 @@ export class StaticMembership implements Membership {
     this.#options = options;
   }
 
-  /** Rejects with DUPLICATE_ID, DUPLICATE_SLOT, SLOT_OUT_OF_RANGE, MEMBERS_FULL or NOT_ON_ROSTER. */
+  /**
+   * Rejects with DUPLICATE_ID, DUPLICATE_SLOT, SLOT_OUT_OF_RANGE, MEMBERS_FULL or NOT_ON_ROSTER.
+   */
   // oxlint-disable-next-line require-await -- the port's errors are rejections
   async start(self: Member): Promise<Roster> {
     const { members: listed, slots } = this.#options;
@@ -59,7 +62,10 @@ export class StaticMembership implements Membership {
     const known = memberOf(this.#roster, member) !== undefined;
     return Promise.reject(
       known
-        ? new MembershipError('STATIC', `take ${member} out of the nodes in cluster.yml of every node`)
+        ? new MembershipError(
+            'STATIC',
+            `take ${member} out of the nodes in cluster.yml of every node`,
+          )
         : new MembershipError('UNKNOWN_MEMBER', `${member} is not on the roster`),
     );
   }

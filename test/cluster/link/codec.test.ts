@@ -77,7 +77,10 @@ test('errors name message and field, and quote no content', (t) => {
   const head = [1, 1, actor, 3, 1, 1, 5, 1];
   t.is(error([1, 0]), 'accepted');
   t.is(error([...head, 0, 's3\u0001k', 0, 0, Buffer.from('v')]), 'accepted');
-  t.is(error([...head, 0, 's4\u0001secret', 0, 0, Buffer.from('v')]), 'operations: field 10 (key): expected a row key of shard 3, found string');
+  t.is(
+    error([...head, 0, 's4\u0001secret', 0, 0, Buffer.from('v')]),
+    'operations: field 10 (key): expected a row key of shard 3, found string',
+  );
   t.regex(error([...head, 1, 's3\u0001k', 0, 0, Buffer.from('v')]), /field 9 \(offset\)/);
   t.regex(error([...head, 0, 'z3\u0001k', 0, 0, Buffer.from('v')]), /\(key\)/);
   t.regex(error([1, 1, actor.toUpperCase(), 3, 1, 1, 5, 0]), /\(actor\)/);
@@ -112,7 +115,9 @@ function subscribe(i: number): Operation {
   return { actor, shard, first: i + 1, count: 1, hlc: 1.7e15 + i, writes: [write] };
 }
 
-/** Microseconds of the processor's own time for the best of some runs: others use the machine too. */
+/**
+ * Microseconds of the processor's own time for the best of some runs: others use the machine too.
+ */
 function bestOf(runs: number, work: () => void): number {
   let best = Infinity;
   for (let i = 0; i < runs; i++) {

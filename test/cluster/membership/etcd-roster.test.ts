@@ -37,7 +37,10 @@ const [a, b] = [member('a', 0), member('b', 1)];
 
 test('the first member gets slot 0 and makes epoch 1', (t) => {
   const change = join(stateOf({}), member('a', 9))!;
-  t.deepEqual(change.roster, { epoch: 1, members: [a].map((it) => ({ ...member('a', 9), slot: it.slot })) });
+  t.deepEqual(change.roster, {
+    epoch: 1,
+    members: [a].map((it) => ({ ...member('a', 9), slot: it.slot })),
+  });
   t.is(change.puts.get('slots/0'), 'a');
   t.is(change.puts.get('epoch'), '1');
 });
@@ -77,14 +80,20 @@ test('a removal deletes the member, raises the epoch and keeps the slot', (t) =>
   const change = planRemoval(stateOf({ epoch: 5, members: [a, b] }), b.id);
   t.deepEqual(change.deletes, ['roster/b']);
   t.deepEqual([...change.puts], [['epoch', '6']]);
-  t.throws(() => planRemoval(stateOf({ epoch: 5, members: [a] }), b.id), { code: 'UNKNOWN_MEMBER' });
+  t.throws(() => planRemoval(stateOf({ epoch: 5, members: [a] }), b.id), {
+    code: 'UNKNOWN_MEMBER',
+  });
 });
 
 test('only a higher epoch is evidence of a removal; anything else that is gone is restored', (t) => {
   const known: Roster = { epoch: 5, members: [a, b] };
   t.false(hasForgotten(stateOf({ epoch: 5, members: [a, b] }), known));
   t.false(hasForgotten(stateOf({ epoch: 6, members: [a] }), known));
-  for (const lost of [stateOf({}), stateOf({ epoch: 4, members: [a, b] }), stateOf({ epoch: 5, members: [a] })]) {
+  for (const lost of [
+    stateOf({}),
+    stateOf({ epoch: 4, members: [a, b] }),
+    stateOf({ epoch: 5, members: [a] }),
+  ]) {
     t.true(hasForgotten(lost, known));
     const { roster } = planRestore(lost, known, 32);
     t.deepEqual(roster, { epoch: 6, members: [a, b] });

@@ -1,6 +1,9 @@
 import test, { type ExecutionContext } from 'ava';
-import { EtcdMembership, type EtcdMembershipOptions } from '../../../src/cluster/membership/etcd.ts';
-import { EtcdClient } from '../../../src/cluster/membership/etcd-client.ts';
+import {
+  EtcdMembership,
+  type EtcdMembershipOptions,
+} from '../../../src/cluster/membership/etcd.ts';
+import { EtcdClient, type EtcdCalls } from '../../../src/cluster/membership/etcd-client.ts';
 import type { MemberId } from '../../../src/core/ids.ts';
 import type { Member, Roster } from '../../../src/core/member.ts';
 import { silentLog } from '../../../src/observability/log.ts';
@@ -25,7 +28,7 @@ type Given = Partial<EtcdMembershipOptions>;
 /** One etcd for a test, ended with everything that was opened on it. */
 async function withEtcd(t: ExecutionContext): Promise<{
   etcd: TestEtcd;
-  open(self: Member, given?: Given): Opened;
+  readonly open: (self: Member, given?: Given) => Opened;
 }> {
   const etcd = await startEtcd();
   t.teardown(() => etcd.stop());
@@ -53,28 +56,65 @@ function openOn(
     onRoster: (roster: Roster) => void rosters.push(roster),
     onLive: (live: ReadonlySet<MemberId>) => void lives.push([...live]),
   };
-  return { membership, rosters, lives, start: (cached) => membership.start(self, cached, listener) };
+  return {
+    membership,
+    rosters,
+    lives,
+    start: (cached) => membership.start(self, cached, listener),
+  };
+}
+
+/** Looks at etcd, and changes it, behind the back of the members. */
+function clientOf(t: ExecutionContext, etcd: TestEtcd): EtcdClient {
+  const client = new EtcdClient({
+    endpoints: [etcd.endpoint],
+    prefix: '/holdfast/test/',
+    callDeadlineMs: 2_000,
+    runtime: systemRuntime,
+  });
+  t.teardown(() => client.close());
+  return client;
+}
+
+/** Its watches stand and never tell anything. */
+function deafClient(t: ExecutionContext, etcd: TestEtcd): EtcdCalls {
+  const client = clientOf(t, etcd);
+  return {
+    list: () => client.list(),
+    commit: (commit) => client.commit(commit),
+    grant: (ttlMs) => client.grant(ttlMs),
+    putLeased: (name, value, lease) => client.putLeased(name, value, lease),
+    keepAlive: (lease) => client.keepAlive(lease),
+    revoke: (lease) => client.revoke(lease),
+    watch: () => () => {},
+    close: () => {},
+  };
 }
 
 const [a, b] = [member('a', 0), member('b', 1)];
 const idsOf = ({ members }: Roster): string[] => members.map(({ id }) => id);
 const frozen = ({ membership }: Opened): boolean => membership.status().state === 'frozen';
 
-run('needs etcd: members see each other come and go, and a clean stop leaves the roster', async (t) => {
-  const { open } = await withEtcd(t);
-  const [one, two] = [open(a), open(b)];
-  await one.start();
-  await two.start();
-  await until('a sees b', () => one.membership.live().has(b.id));
-  t.deepEqual(idsOf(one.rosters.at(-1)!), ['a', 'b']);
-  await two.membership.stop();
-  await until('b is suspect', () => !one.membership.live().has(b.id), 900);
-  t.deepEqual(idsOf(one.membership.roster()), ['a', 'b']);
-});
+run(
+  'needs etcd: members see each other come and go, and a clean stop leaves the roster',
+  async (t) => {
+    const { open } = await withEtcd(t);
+    const [one, two] = [open(a), open(b)];
+    await one.start();
+    await two.start();
+    await until('a sees b', () => one.membership.live().has(b.id));
+    t.deepEqual(idsOf(one.rosters.at(-1)!), ['a', 'b']);
+    await two.membership.stop();
+    await until('b is suspect', () => !one.membership.live().has(b.id), 900);
+    t.deepEqual(idsOf(one.membership.roster()), ['a', 'b']);
+  },
+);
 
 run('needs etcd: members that join at once get different slots', async (t) => {
   const { open } = await withEtcd(t);
-  const all = Array.from({ length: 8 }, (_, i) => open(member(`m${i}`, 0), { callDeadlineMs: 5_000 }));
+  const all = Array.from({ length: 8 }, (_, i) =>
+    open(member(`m${i}`, 0), { callDeadlineMs: 5_000 }),
+  );
   await Promise.all(all.map((each) => each.start()));
   for (const each of all) {
     await until('all are known', () => each.membership.roster().members.length === 8);
@@ -83,25 +123,28 @@ run('needs etcd: members that join at once get different slots', async (t) => {
   }
 });
 
-run('needs etcd: a slot is not reused after a removal, and everyone hears of the removal', async (t) => {
-  const { open } = await withEtcd(t);
-  const [one, two] = [open(a), open(b)];
-  await one.start();
-  await two.start();
-  await one.membership.remove(b.id);
-  await until('b hears that it is off', () => idsOf(two.membership.roster()).join() === 'a');
-  await until('a hears it', () => idsOf(one.membership.roster()).join() === 'a');
-  t.is(one.membership.roster().epoch, 3);
-  t.false(one.membership.live().has(b.id));
-  const roster = await open(member('c', 0)).start();
-  t.deepEqual(
-    roster.members.map(({ id, slot }) => [id, slot]),
-    [
-      ['a', 0],
-      ['c', 2],
-    ] as [MemberId, number][],
-  );
-});
+run(
+  'needs etcd: a slot is not reused after a removal, and everyone hears of the removal',
+  async (t) => {
+    const { open } = await withEtcd(t);
+    const [one, two] = [open(a), open(b)];
+    await one.start();
+    await two.start();
+    await one.membership.remove(b.id);
+    await until('b hears that it is off', () => idsOf(two.membership.roster()).join() === 'a');
+    await until('a hears it', () => idsOf(one.membership.roster()).join() === 'a');
+    t.is(one.membership.roster().epoch, 3);
+    t.false(one.membership.live().has(b.id));
+    const roster = await open(member('c', 0)).start();
+    t.deepEqual(
+      roster.members.map(({ id, slot }) => [id, slot]),
+      [
+        ['a', 0],
+        ['c', 2],
+      ] as [MemberId, number][],
+    );
+  },
+);
 
 run('needs etcd: a member that was removed while away knows it when it returns', async (t) => {
   const { open } = await withEtcd(t);
@@ -154,10 +197,10 @@ run('F16 needs etcd: an etcd that hangs is noticed by deadlines, and recovers', 
   const one = open(a);
   await one.start();
   etcd.pause();
-  await until('frozen', () => frozen(one), 3_000);
+  await until('frozen', () => frozen(one));
   const before = performance.now();
   await t.throwsAsync(one.membership.remove(a.id), { code: 'FROZEN' });
-  t.true(performance.now() - before < 1_500);
+  t.true(performance.now() - before < 3_000);
   etcd.resume();
   await until('thawed', () => !frozen(one));
   const two = open(b);
@@ -171,14 +214,7 @@ run('F13 needs etcd: a lost lease makes a member suspect, and it takes a new one
   await one.start();
   await two.start();
   await until('a sees b', () => one.membership.live().has(b.id));
-  const prefix = '/holdfast/test/';
-  const client = new EtcdClient({
-    endpoints: [etcd.endpoint],
-    prefix,
-    callDeadlineMs: 2_000,
-    runtime: systemRuntime,
-  });
-  t.teardown(() => client.close());
+  const client = clientOf(t, etcd);
   const live = (await client.list()).find(({ key }) => key === 'live/b')!;
   one.lives.length = 0;
   await client.revoke(live.lease);
@@ -187,26 +223,30 @@ run('F13 needs etcd: a lost lease makes a member suspect, and it takes a new one
   t.deepEqual(idsOf(one.membership.roster()), ['a', 'b']);
 });
 
-run('F16 needs etcd: an event that the watch dropped is made good by the list', async (t) => {
+run('F16 needs etcd: what the watch does not tell is found by the next list', async (t) => {
   const { etcd, open } = await withEtcd(t);
-  const [one, two] = [open(a, { relistMs: 100 }), open(b)];
+  const one = open(a, { relistMs: 300, client: deafClient(t, etcd) });
   await one.start();
-  // Without a watch: it is ended as the server would, and the next comes after a third of the lease.
+  const two = open(b);
+  await two.start();
+  await until('a sees b', () => one.membership.live().has(b.id), 3_000);
+  t.deepEqual(idsOf(one.membership.roster()), ['a', 'b']);
+});
+
+run('needs etcd: a member that is gone without a higher epoch is written back', async (t) => {
+  const { etcd, open } = await withEtcd(t);
+  const [one, two] = [open(a), open(b)];
+  await one.start();
   await two.start();
   await until('a sees b', () => one.membership.live().has(b.id));
-  const client = new EtcdClient({
-    endpoints: [etcd.endpoint],
-    prefix: '/holdfast/test/',
-    callDeadlineMs: 2_000,
-    runtime: systemRuntime,
-  });
-  t.teardown(() => client.close());
+  const client = clientOf(t, etcd);
   await client.commit({ epoch: '2', puts: new Map(), deletes: ['roster/b', 'live/b'] });
-  // No epoch was raised, so this is damage and no removal: the roster stays and is written back.
-  await until('etcd has b again', async () =>
-    (await client.list()).some(({ key }) => key === 'roster/b'),
-  );
+  await until('etcd has b again', async () => {
+    const keys = (await client.list()).map(({ key }) => key);
+    return keys.includes('roster/b') && keys.includes('live/b');
+  });
   t.deepEqual(idsOf(one.membership.roster()), ['a', 'b']);
+  t.true(one.rosters.every(({ members }) => members.length === 2));
 });
 
 run('needs etcd: an etcd that lost its data gets the roster back', async (t) => {
@@ -218,7 +258,10 @@ run('needs etcd: an etcd that lost its data gets the roster back', async (t) => 
   await etcd.restart({ wipe: true });
   await until('epochs rise', () => one.membership.roster().epoch > 2 && !frozen(one));
   await until('both are live', () => one.membership.live().has(b.id));
-  t.true(one.rosters.every(({ members }) => members.length === 2), 'never a smaller roster');
+  t.true(
+    one.rosters.every(({ members }) => members.length === 2),
+    'never a smaller roster',
+  );
   t.true(two.rosters.every(({ members }) => members.length >= 1));
   t.deepEqual(idsOf(two.membership.roster()), ['a', 'b']);
 });
@@ -257,16 +300,17 @@ test('down at start without a cached roster: a clear refusal at the deadline or 
 
 run('needs etcd: stop is quick when etcd is gone or hangs', async (t) => {
   const { etcd, open } = await withEtcd(t);
-  const [one, two] = [open(a, { stopDeadlineMs: 300 }), open(b, { stopDeadlineMs: 300 })];
+  const given = { stopDeadlineMs: 300, callDeadlineMs: 10_000 };
+  const [one, two] = [open(a, given), open(b, given)];
   await one.start();
   await two.start();
   etcd.pause();
   let before = performance.now();
   await one.membership.stop();
-  t.true(performance.now() - before < 1_000);
+  t.true(performance.now() - before < 3_000);
   etcd.resume();
   await etcd.kill();
   before = performance.now();
   await two.membership.stop();
-  t.true(performance.now() - before < 1_000);
+  t.true(performance.now() - before < 3_000);
 });

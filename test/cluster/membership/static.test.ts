@@ -9,9 +9,9 @@ const [a, b] = [member('a', 0), member('b', 1)];
 
 test('a slot or an id that is listed twice is refused by name', async (t) => {
   const slot = await t.throwsAsync(open([a, member('b', 0)]).start(a), { code: 'DUPLICATE_SLOT' });
-  t.regex(slot!.message, /members a and b both have slot 0/);
+  t.regex(slot.message, /members a and b both have slot 0/);
   const id = await t.throwsAsync(open([a, member('a', 1)]).start(a), { code: 'DUPLICATE_ID' });
-  t.regex(id!.message, /member id a is listed twice/);
+  t.regex(id.message, /member id a is listed twice/);
 });
 
 test('32 members are a cluster, the 33rd is refused', async (t) => {

@@ -1,4 +1,4 @@
-import type { TestFn } from 'ava';
+import type { Implementation } from 'ava';
 import type { MemberId } from '../../../src/core/ids.ts';
 import type { Member, Roster } from '../../../src/core/member.ts';
 import type { Membership } from '../../../src/cluster/membership/port.ts';
@@ -7,9 +7,10 @@ import { member } from '../../support/members.ts';
 /** What one adapter needs to be put through the suite. */
 export interface MembershipCase {
   readonly name: string;
-  readonly run: TestFn | TestFn['skip'];
+  /** `test`, or `test.skip` where what the adapter needs is absent. */
+  readonly run: (title: string, check: Implementation<[]>) => void;
   /** A cluster of these members; `open` makes the membership of one of them. */
-  make(members: readonly Member[]): Promise<{
+  readonly make: (members: readonly Member[]) => Promise<{
     open(self: Member): Membership;
     end(): Promise<void>;
   }>;
