@@ -106,7 +106,7 @@ export async function createNodeCore(
   const roster = await membership.start(options.self, readRoster(replica), {
     onRoster(next) {
       onRoster(next);
-      replicator?.onRoster(next);
+      replicator?.updateRoster(next);
     },
     onLive: (live) => listener.onLive?.(live),
   });

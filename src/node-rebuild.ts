@@ -1,7 +1,12 @@
+import { decodeRemembered } from './cluster/replication/peer-memory.ts';
+import type { DotRange } from './core/dot.ts';
+import { VersionVector } from './core/version-vector.ts';
 import type { NodeCore } from './node-core.ts';
 import type { Log } from './observability/log.ts';
 import type { Runtime } from './runtime/port.ts';
-import type { StoreLocation } from './storage/port.ts';
+import { factKey } from './storage/layout.ts';
+import type { Store, StoreLocation } from './storage/port.ts';
+import { PEER_VECTOR_PREFIX } from './storage/replica-port.ts';
 import { ASIDE_FACT, resubmitUncovered } from './storage/rebuild.ts';
 
 export interface RebuildOptions {
@@ -24,7 +29,7 @@ export async function finishRebuild(options: RebuildOptions): Promise<void> {
   const name = core.replica.fact(ASIDE_FACT);
   if (!name) return;
   try {
-    while (!core.replicator.caughtUp()) {
+    while (!hasCaughtUp(core)) {
       await new Promise<void>((resolve) => {
         runtime.timers.after(POLL_MS, resolve);
       });
@@ -35,7 +40,7 @@ export async function finishRebuild(options: RebuildOptions): Promise<void> {
       const done = await resubmitUncovered({
         aside,
         replica: core.replica,
-        coveredElsewhere: (range) => core.replicator.coveredByPeer(range),
+        coveredElsewhere: await readReported(aside),
       });
       core.replica.setFact(ASIDE_FACT, undefined);
       log.warn('the rebuild is complete', { ...done, aside: new TextDecoder().decode(name) });
@@ -45,4 +50,20 @@ export async function finishRebuild(options: RebuildOptions): Promise<void> {
   } catch (error) {
     log.error('the store that was set aside could not be read again', { error });
   }
+}
+
+/** Nothing is missing that a live peer has, and there is such a peer. */
+function hasCaughtUp({ replicator }: NodeCore): boolean {
+  const live = replicator.peers().filter((peer) => peer.live);
+  return replicator.mayWrite() && live.length > 0 && live.every((peer) => peer.behind === 0);
+}
+
+/** What the peers had reported to the store that was set aside: it comes from them, once they answer. */
+async function readReported(aside: Store): Promise<(range: DotRange) => boolean> {
+  const reported = new VersionVector(Number.POSITIVE_INFINITY);
+  const prefix = factKey(PEER_VECTOR_PREFIX);
+  for await (const chunk of aside.scan({ gte: prefix, lt: `${prefix}\u{10ffff}` })) {
+    for (const [, bytes] of chunk) reported.addAll(decodeRemembered(bytes)?.rows ?? []);
+  }
+  return (range) => reported.coversRange(range);
 }

@@ -95,7 +95,9 @@ export interface RowChunk {
   readonly last: boolean;
 }
 
+export const PEER_VECTOR_PREFIX = 'peer-vector/';
+
 /** Name of the fact that holds the last vector which `member` reported (msgpackr of VectorRow[]). */
 export function peerVectorFact(member: MemberId): string {
-  return `peer-vector/${member}`;
+  return `${PEER_VECTOR_PREFIX}${member}`;
 }
