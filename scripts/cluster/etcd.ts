@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { NodeProcess } from './node-process.ts';
+import type { NamedPort } from './ports.ts';
 
 export const ETCD_MISSING =
   'etcd is not installed: no program of this name is on the PATH.\n' +
@@ -9,6 +10,10 @@ export const ETCD_MISSING =
 
 /** Apart from etcd's usual port, so that one that runs already is left alone. */
 export const ETCD_PORT = 23790;
+export const ETCD_PORTS: readonly NamedPort[] = [
+  { host: '127.0.0.1', port: ETCD_PORT, what: 'etcd clients' },
+  { host: '127.0.0.1', port: ETCD_PORT + 1, what: 'etcd peers' },
+];
 
 export function findEtcd(): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter);

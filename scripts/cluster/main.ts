@@ -3,10 +3,11 @@ import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../../src/config/load.ts';
 import { askControl, serveControl } from './control.ts';
-import { createEtcd, ETCD_MISSING, ETCD_PORT, findEtcd } from './etcd.ts';
+import { createEtcd, ETCD_MISSING, ETCD_PORT, ETCD_PORTS, findEtcd } from './etcd.ts';
 import { ACTIONS, LocalCluster, type Action } from './local-cluster.ts';
 import type { NodeProcess } from './node-process.ts';
 import { planNodes } from './plan.ts';
+import { assertPortsFree } from './ports.ts';
 
 interface RunFlags {
   readonly nodes: number;
@@ -67,13 +68,15 @@ async function run(flags: RunFlags): Promise<void> {
   if (flags.etcd && flags.static) fail('give --etcd or --static, not both', 2);
   mkdirSync(dataDir, { recursive: true });
   const etcd = flags.static || hasMembers(flags.config) ? undefined : prepareEtcd(dataDir);
+  const nodes = planNodes({
+    nodes: flags.nodes,
+    config: resolve(flags.config),
+    dataDir,
+    etcdEndpoint: etcd ? `http://127.0.0.1:${ETCD_PORT}` : undefined,
+  });
+  await assertPortsFree([...nodes.flatMap(({ ports }) => ports), ...(etcd ? ETCD_PORTS : [])]);
   const cluster = new LocalCluster({
-    nodes: planNodes({
-      nodes: flags.nodes,
-      config: resolve(flags.config),
-      dataDir,
-      etcdEndpoint: etcd ? `http://127.0.0.1:${ETCD_PORT}` : undefined,
-    }),
+    nodes,
     etcd,
     onLine: printLine,
     readyTimeoutMs: READY_TIMEOUT_MS,

@@ -1,8 +1,9 @@
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { formatConfigErrors, loadConfig, type Config } from '../../src/config/load.ts';
-import { selfMember } from '../../src/config/local-node.ts';
+import { PORT_STEP, selfMember } from '../../src/config/local-node.ts';
 import type { Member } from '../../src/core/member.ts';
+import type { NamedPort } from './ports.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -21,14 +22,15 @@ export interface PlannedNode {
   readonly storeDir: string;
   readonly logPath: string;
   readonly readyUrl: string;
+  readonly ports: readonly NamedPort[];
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /** One cluster.yml, N nodes: node k adds 100 × (k − 1) to the ports. Throws with every error at once. */
 export function planNodes(options: PlanOptions): readonly PlannedNode[] {
-  const overrides = environmentOf(options);
   const numbers = Array.from({ length: options.nodes }, (_, i) => i + 1);
+  const overrides = withoutCollision(options, environmentOf(options), numbers);
   const members = numbers.map((k) => memberOf(load(options, overrides, k)));
   const env = { ...process.env, ...overrides };
   if (options.etcdEndpoint === undefined && !hasMembers(options, overrides)) {
@@ -42,7 +44,12 @@ export function planNodes(options: PlanOptions): readonly PlannedNode[] {
       member,
       storeDir: config.node.dataDir,
       logPath: join(options.dataDir, member.id, 'log'),
-      readyUrl: `${member.httpAddress}/readyz`,
+      readyUrl: `${localUrl(config)}/readyz`,
+      ports: Object.entries(config.listen).map(([name, { host, port }]) => ({
+        host,
+        port,
+        what: `${member.id} ${name}`,
+      })),
       args: [
         join(ROOT, 'scripts', 'holdfast.js'),
         ...['start', '--config', options.config, '--node', String(k)],
@@ -51,6 +58,28 @@ export function planNodes(options: PlanOptions): readonly PlannedNode[] {
     };
   });
 }
+
+/**
+ * Steps of 100 put node 2's clients (5200 + 100) where node 1's operators are (5300): where ports of two
+ * nodes meet, the admin ports of all of them move up, by the least that parts them.
+ */
+function withoutCollision(
+  options: PlanOptions,
+  variables: Variables,
+  numbers: readonly number[],
+): Variables {
+  const { port } = load(options, variables, 1).listen.admin;
+  for (let up = 0; up < PORT_STEP; up += 10) {
+    const moved = up === 0 ? variables : { ...variables, [ADMIN_PORT]: String(port + up) };
+    const ports = numbers.flatMap((k) =>
+      Object.values(load(options, moved, k).listen).map((listener) => listener.port),
+    );
+    if (new Set(ports).size === ports.length) return moved;
+  }
+  throw new Error(`${options.config}: with steps of ${PORT_STEP} two nodes have the same port`);
+}
+
+const ADMIN_PORT = 'HOLDFAST_LISTEN_ADMIN_PORT';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -76,6 +105,15 @@ function load({ config: path }: PlanOptions, variables: Variables, node: number)
 function hasMembers({ config: path }: PlanOptions, env: Variables): boolean {
   const loaded = loadConfig({ path, env: { ...process.env, ...env }, node: 1 });
   return loaded.ok && loaded.config.members.length > 0;
+}
+
+/** Where this machine reaches the node, whatever it advertises. */
+function localUrl({ listen }: Config): string {
+  const { host, port } = listen.http;
+  if (host === '0.0.0.0') return `http://127.0.0.1:${port}`;
+  return host.includes(':')
+    ? `http://[${host === '::' ? '::1' : host}]:${port}`
+    : `http://${host}:${port}`;
 }
 
 function memberOf(config: Config): Member {

@@ -1,12 +1,12 @@
 import {
   Server,
   ServerCredentials,
-  status,
   type sendUnaryData,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type UntypedServiceImplementation,
+  type status,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
@@ -58,6 +58,17 @@ export interface AdminServerOptions {
   readonly onCall?: ((method: string, code: status) => void) | undefined;
 }
 
+/** Why the service does not listen. */
+export class AdminStartError extends Error {
+  override readonly name = 'AdminStartError';
+  readonly code: 'ADMIN_OPEN_TO_STRANGERS' | 'ADMIN_CANNOT_LISTEN';
+
+  constructor(code: AdminStartError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
 /** The gRPC admin service of one node, with reflection and the standard health service. */
 export class AdminServer {
   readonly #options: AdminServerOptions;
@@ -83,12 +94,12 @@ export class AdminServer {
     this.setServing(true);
   }
 
-  /** Resolves with the bound port; 0 picks one. Rejects with an AdminError, also where it is taken. */
+  /** Resolves with the bound port; 0 picks one. Rejects with an AdminStartError, also where it is taken. */
   async start(host: string, port: number): Promise<number> {
     if (this.#options.tokens.length === 0 && !isLoopback(host)) {
-      throw new AdminError(
-        status.FAILED_PRECONDITION,
-        `admin.tokens: is empty, so the admin service may listen on loopback only, not on ${host}`,
+      throw new AdminStartError(
+        'ADMIN_OPEN_TO_STRANGERS',
+        `admin.token: is not set, so the admin service may listen on loopback only, not on ${host}`,
       );
     }
     const credentials = this.#options.credentials ?? ServerCredentials.createInsecure();
@@ -98,7 +109,7 @@ export class AdminServer {
       this.#server.bindAsync(target, credentials, (error, actual) => {
         if (!error) return resolve(actual);
         const message = `admin service: cannot listen on ${target}: ${error.message}`;
-        reject(new AdminError(status.UNAVAILABLE, message, { cause: error }));
+        reject(new AdminStartError('ADMIN_CANNOT_LISTEN', message, { cause: error }));
       });
     });
     this.#options.log.info('admin service listens', { host, port: bound });

@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import { askControl, serveControl } from '../../scripts/cluster/control.ts';
 import { LocalCluster } from '../../scripts/cluster/local-cluster.ts';
 import { NodeProcess } from '../../scripts/cluster/node-process.ts';
+import { assertPortsFree } from '../../scripts/cluster/ports.ts';
 import { planNodes, type PlannedNode } from '../../scripts/cluster/plan.ts';
 import { parseMemberId } from '../../src/core/ids.ts';
 import { until } from '../support/until.ts';
@@ -52,6 +53,7 @@ async function standIn(folder: string, k: number): Promise<PlannedNode> {
     storeDir,
     logPath: join(folder, id.value, 'log'),
     readyUrl: `http://127.0.0.1:${port}/readyz`,
+    ports: [],
     args: ['-e', STAND_IN, String(port), storeDir],
     env: process.env,
   };
@@ -154,7 +156,11 @@ test('one cluster.yml: node k is 100 × (k − 1) higher, static lists all, etcd
   const nodes = planNodes(plan);
   t.deepEqual(nodes.map(({ member }) => member.id) as string[], ['node-1', 'node-2', 'node-3']);
   t.is(nodes[2]!.member.clientAddress, 'ws://127.0.0.1:6400');
-  t.is(nodes[1]!.member.adminAddress, '127.0.0.1:6400');
+  // 6300, 6400 and 6500 would meet the clients' 6300 and 6400.
+  t.deepEqual(
+    nodes.map(({ member }) => member.adminAddress),
+    ['127.0.0.1:6310', '127.0.0.1:6410', '127.0.0.1:6510'],
+  );
   t.is(nodes[1]!.member.httpAddress, 'http://127.0.0.1:5101');
   t.is(nodes[1]!.storeDir, join(folder, 'run', 'stores', 'node-2'));
   const listed = JSON.parse(nodes[0]!.env['HOLDFAST_MEMBERS']!) as { id: string; slot: number }[];
@@ -170,6 +176,18 @@ test('one cluster.yml: node k is 100 × (k − 1) higher, static lists all, etcd
   t.is(first!.env['HOLDFAST_MEMBERSHIP_MODE'], 'etcd');
   t.is(first!.env['HOLDFAST_MEMBERSHIP_ETCD_ENDPOINTS'], 'http://127.0.0.1:2379');
   t.is(first!.env['HOLDFAST_MEMBERS'], undefined);
+});
+
+test('ports that are taken are all named before anything starts', async (t) => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const free = { host: '127.0.0.1', port: await freePort(), what: 'node-1 http' };
+  await t.notThrowsAsync(assertPortsFree([free]));
+  const taken = { host: '127.0.0.1', port, what: 'node-2 client' };
+  const error = await t.throwsAsync(assertPortsFree([free, taken]));
+  t.regex(error.message, new RegExp(`use by another process: 127.0.0.1:${port} .node-2 client.;`));
 });
 
 test('a configuration that is wrong is refused with its place', (t) => {
