@@ -14,6 +14,8 @@ interface Frame {
 export class FakeChat {
   /** uids that are refused at connect. */
   readonly refused = new Set<string>();
+  /** Every connect is refused with reason 15. */
+  catchingUp = false;
   readonly #server: WebSocketServer;
   readonly #users = new Map<WebSocket, string>();
   readonly #subscribers = new Map<string, Set<string>>();
@@ -64,6 +66,10 @@ export class FakeChat {
       if (this.refused.has(uid)) {
         reply({ error: { code: 2, message: 'the token is not valid' } });
         socket.close();
+        return;
+      }
+      if (this.catchingUp) {
+        reply({ error: { code: 15, message: 'the store is catching up' } });
         return;
       }
       this.#users.set(socket, uid);

@@ -103,6 +103,17 @@ inBrowser('page: a node dies, the tab says so and goes on at another', async (t)
   });
 });
 
+inBrowser('page: a node that cannot now is no refusal, the next one is tried', async (t) => {
+  await withPage(async ({ url, chats }) => {
+    chats[0]!.catchingUp = true;
+    await withBrowser(async (context) => {
+      const tab = await openTab(context, url, { uid: 'alice', channel: 'lobby' });
+      t.is(await tab.locator('#my-node').textContent(), 'node-2');
+      t.false(await tab.locator('#sign-in').isVisible());
+    });
+  });
+});
+
 inBrowser('page: a refusal and a kick lead back to the form, with the reason', async (t) => {
   await withPage(async ({ url, chats }) => {
     chats[0]!.refused.add('mallory');

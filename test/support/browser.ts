@@ -104,7 +104,7 @@ export async function chatInTwoTabs(pageUrl: string, options: TwoTabsOptions = {
       await tab.locator('#channel-state', { hasText: 'subscribed' }).waitFor();
       await tab.locator('#members li').first().waitFor();
     }
-    await say(alice, 'Hello Bob, are you there? 👋');
+    await say(alice, 'Hello Bob, are you there?');
     await seeMessage(alice, 'Hello Bob');
     await seeMessage(bob, 'Hello Bob', 'alice');
     await say(bob, 'Yes <b>here</b> I am');

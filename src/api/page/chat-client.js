@@ -6,6 +6,8 @@ const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 15_000;
 const KNOWN_MESSAGES_MAX = 2000;
 const WEB = 1;
+/** The node cannot now, another one may. */
+const SYSTEM_ERROR = 15;
 
 export class ChatClient {
   #options;
@@ -34,8 +36,8 @@ export class ChatClient {
     try {
       socket = new WebSocket(address);
     } catch (error) {
-      this.#ended = true;
-      this.#state({ state: 'refused', reason: `${address}: ${error.message}` });
+      this.#socket = undefined;
+      this.#lost(undefined, error.message);
       return;
     }
     this.#socket = socket;
@@ -51,7 +53,8 @@ export class ChatClient {
           this.#ping(socket);
         },
         ({ code, message }) => {
-          if (code !== undefined) this.#finish('refused', `${message} (reason ${code})`);
+          if (code === SYSTEM_ERROR) socket.close(4000, message);
+          else if (code !== undefined) this.#finish('refused', `${message} (reason ${code})`);
         },
       );
     });

@@ -96,7 +96,7 @@ function onState(change) {
   if (change.address) address = change.address;
   online = change.state === 'online';
   byId('my-state').dataset.state = online ? 'online' : 'offline';
-  byId('my-state').textContent = change.state === 'online' ? 'online' : 'offline';
+  byId('my-state').textContent = online ? 'online' : 'offline';
   byId('my-node').textContent = nodeName();
   byId('send').disabled = !online;
   if (online) onOnline();
@@ -254,7 +254,7 @@ async function refreshCluster() {
   }
   note.hidden = false;
   byId('my-node').textContent = nodeName();
-  view.drawMembers(cluster, nodeName());
+  view.drawMembers(cluster, online ? nodeName() : '');
 }
 
 function onSubmit(id, action) {
