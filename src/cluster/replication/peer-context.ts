@@ -1,0 +1,28 @@
+import type { DotRange } from '../../core/dot.ts';
+import type { ActorId, MemberId } from '../../core/ids.ts';
+import type { Roster } from '../../core/member.ts';
+import type { SnapshotRows } from '../link/message.ts';
+import type { OwnInterest } from './interest.ts';
+import type { LinkEnd } from './link-end.ts';
+import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from './options.ts';
+import type { ReachTracker } from './reach.ts';
+
+/** What the replicator lends to each of its peers, and what they tell it. */
+export interface PeerContext {
+  readonly options: ReplicatorOptions;
+  readonly limits: ReplicationLimits;
+  readonly counters: ReplicationCounters;
+  readonly interest: OwnInterest;
+  readonly reach: ReachTracker;
+  roster(): Roster;
+  /** This store has not caught up yet. */
+  catchingUp(): boolean;
+  takenElsewhere(member: MemberId): readonly DotRange[];
+  lost(member: MemberId, actor: ActorId): boolean;
+  /** A link became ready, a vector was reported, an answer landed: something may be missing here. */
+  onNews(member: MemberId): void;
+  /** A pull failed or a link ended: others may be asked. */
+  onFreed(): void;
+  onSnapshotRows(end: LinkEnd, message: SnapshotRows): void;
+  onEnded(end: LinkEnd): void;
+}

@@ -1,0 +1,90 @@
+import { pack, unpack } from 'msgpackr';
+import { parseActorId, type MemberId } from '../../core/ids.ts';
+import { SHARDS } from '../../core/placement.ts';
+import { VersionVector, type VectorRow } from '../../core/version-vector.ts';
+import { peerVectorFact, type Replica } from '../../storage/replica-port.ts';
+import type { Hello } from '../link/message.ts';
+import type { Remembered } from './hello.ts';
+
+/**
+ * What a member has reported of its store, kept across restarts of this node: a Hello of a later run
+ * that lacks any of it comes from a store that was rolled back. It is written every few seconds, when a
+ * link ends and at stop; nothing that cannot be taken back may rest on a report before `save`.
+ */
+export class PeerMemory {
+  readonly #replica: Replica;
+  readonly #member: MemberId;
+  #remembered: Omit<Remembered, 'rows'> | undefined;
+  #vector = new VersionVector(Number.POSITIVE_INFINITY);
+  #savedHash = 0;
+  #saved: Omit<Remembered, 'rows'> | undefined;
+
+  constructor(replica: Replica, member: MemberId) {
+    this.#replica = replica;
+    this.#member = member;
+    const bytes = replica.fact(peerVectorFact(member));
+    const known = bytes && decodeRemembered(bytes);
+    if (!known) return;
+    this.#remembered = { storeId: known.storeId, actor: known.actor };
+    this.#saved = this.#remembered;
+    this.#vector.addAll(known.rows);
+    this.#savedHash = this.#vector.hash();
+  }
+
+  get remembered(): Remembered | undefined {
+    return this.#remembered && { ...this.#remembered, rows: [...this.#vector.rows()] };
+  }
+
+  /** Of a Hello that was found good. */
+  greeted({ storeId, actor, vector }: Hello): void {
+    if (this.#remembered?.storeId !== storeId) {
+      this.#vector = new VersionVector(Number.POSITIVE_INFINITY);
+    }
+    if (this.#remembered?.storeId !== storeId || this.#remembered.actor !== actor) {
+      this.#remembered = { storeId, actor };
+    }
+    this.report(vector);
+  }
+
+  report(rows: readonly VectorRow[]): void {
+    this.#vector.addAll(rows);
+  }
+
+  save(): void {
+    if (!this.#remembered) return;
+    const hash = this.#vector.hash();
+    if (this.#saved === this.#remembered && hash === this.#savedHash) return;
+    this.#saved = this.#remembered;
+    this.#savedHash = hash;
+    this.#replica.setFact(peerVectorFact(this.#member), pack(this.remembered));
+  }
+}
+
+/** Undefined for anything that is not what `save` wrote: then nothing is remembered. */
+export function decodeRemembered(bytes: Uint8Array): Remembered | undefined {
+  let value: unknown;
+  try {
+    value = unpack(bytes);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { storeId, actor, rows } = value as Record<string, unknown>;
+  const parsed = parseActorId(actor);
+  if (typeof storeId !== 'string' || !parsed.ok || !Array.isArray(rows)) return undefined;
+  if (!rows.every(isVectorRow)) return undefined;
+  return { storeId, actor: parsed.value, rows };
+}
+
+function isVectorRow(value: unknown): value is VectorRow {
+  if (typeof value !== 'object' || value === null) return false;
+  const { actor, shard, base, above } = value as Record<string, unknown>;
+  if (!parseActorId(actor).ok || !isCounter(shard) || shard >= SHARDS) return false;
+  return (
+    isCounter(base) && Array.isArray(above) && above.length % 2 === 0 && above.every(isCounter)
+  );
+}
+
+function isCounter(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

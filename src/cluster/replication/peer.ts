@@ -1,0 +1,405 @@
+import type { ActorId, MemberId } from '../../core/ids.ts';
+import type { Member } from '../../core/member.ts';
+import type { DotRange } from '../../core/dot.ts';
+import type { VectorRow } from '../../core/version-vector.ts';
+import {
+  PROTOCOL,
+  type Heartbeat,
+  type Hello,
+  type PeerMessage,
+  type Refused,
+} from '../link/message.ts';
+import type { Link, LinkHandler } from '../link/port.ts';
+import { AcceptedSide } from './accepted-side.ts';
+import type { CatchUpPeer } from './catch-up.ts';
+import { Dialer } from './dialer.ts';
+import { composeHeartbeat } from './heartbeat.ts';
+import { checkHello } from './hello.ts';
+import { Holding } from './holding.ts';
+import { LinkEnd } from './link-end.ts';
+import { OpenedSide } from './opened-side.ts';
+import type { PeerContext } from './peer-context.ts';
+import { PeerMemory } from './peer-memory.ts';
+import type { PeerState } from './port.ts';
+import { dotsIn } from './pull-plan.ts';
+import type { PeerHolding } from './reach.ts';
+
+/**
+ * One rostered peer: the link that this member opens to it, the one it opens to this member, and what is
+ * known of its store. Every event changes state and then tells the replicator, which decides.
+ */
+export class Peer implements PeerHolding {
+  readonly member: MemberId;
+  readonly opened: OpenedSide;
+  readonly accepted: AcceptedSide;
+  readonly #context: PeerContext;
+  readonly #place: Member;
+  readonly #dialer: Dialer;
+  readonly #holding: Holding;
+  readonly #memory: PeerMemory;
+  #storeId: string | undefined;
+  #actor: ActorId | undefined;
+  #catchingUp = false;
+  #target: readonly VectorRow[] | undefined;
+  #live = false;
+  #lastHeardMs: number | undefined;
+  #lastError: string | undefined;
+  #told: string | undefined;
+  #savedMs = 0;
+
+  constructor(context: PeerContext, place: Member) {
+    const { replica, transport, runtime } = context.options;
+    this.member = place.id;
+    this.#context = context;
+    this.#place = place;
+    this.#holding = new Holding(replica.actor);
+    this.#memory = new PeerMemory(replica, place.id);
+    this.opened = new OpenedSide(context, { member: place, holding: this.#holding });
+    this.accepted = new AcceptedSide(context, place.id);
+    this.#dialer = new Dialer({
+      ...{ peer: place, transport, runtime, limits: context.limits },
+      events: {
+        onOpen: (link) => this.#onOpen(link),
+        onMessage: (link, message) => this.#onOpened(link, message),
+        onDrain: (link) => this.#onDrain(this.opened.end, link),
+        onClose: (link, reason) => this.#onClose(this.opened.end, { link, reason }),
+        onFailure: (error) => this.#fail(error instanceof Error ? error.message : String(error)),
+      },
+    });
+  }
+
+  get live(): boolean {
+    return this.#live;
+  }
+
+  get address(): string {
+    return this.#place.peerAddress;
+  }
+
+  /** The run behind the link that the peer opened, while it is live. */
+  get streamingActor(): ActorId | undefined {
+    return this.#live && this.accepted.ready ? this.#actor : undefined;
+  }
+
+  get actor(): ActorId | undefined {
+    return this.#actor;
+  }
+
+  /** A store that has not caught up is no source, and its silence proves nothing. */
+  get isSource(): boolean {
+    return this.opened.ready && !this.#catchingUp;
+  }
+
+  /** The link whose report of the peer's vector is to be believed: the one its operations come on. */
+  get reporting(): LinkEnd | undefined {
+    if (this.accepted.ready) return this.accepted.end;
+    return this.opened.ready ? this.opened.end : undefined;
+  }
+
+  onDisk(range: DotRange): boolean {
+    return this.#holding.onDisk(range);
+  }
+
+  routes(range: DotRange): boolean {
+    return this.#holding.routes(range);
+  }
+
+  start(): void {
+    this.#dialer.start();
+  }
+
+  stop(reason: string): void {
+    this.#dialer.stop();
+    for (const end of this.#ends()) this.#close(end, reason);
+    this.accepted.interest.drop();
+    this.#memory.save();
+  }
+
+  state(): PeerState {
+    return {
+      member: this.member,
+      live: this.#live,
+      lagging: this.opened.outbound.lagging,
+      behind: this.opened.puller.behind,
+      unacknowledgedBytes: this.opened.outbound.bytes,
+      lastHeardMs: this.#lastHeardMs,
+      lastError: this.#lastError,
+    };
+  }
+
+  catchUp(): CatchUpPeer {
+    const vector = this.reporting?.vector;
+    return {
+      reached: vector !== undefined,
+      catchingUp: this.#catchingUp,
+      empty: vector !== undefined && vector.actors().length === 0,
+      target: this.#target,
+    };
+  }
+
+  /** A link of this peer whose first message was `hello`. */
+  accept(end: LinkEnd, hello: Hello): LinkHandler {
+    const previous = this.accepted.end;
+    const refused = this.#check(end, hello);
+    if (!refused && previous) this.#close(previous, 'replaced by a newer link');
+    if (!refused) {
+      this.accepted.opened(end);
+      this.#sayHello(end);
+      this.#welcome(end, hello);
+      this.#dialer.hurry();
+    }
+    return {
+      onMessage: (message) => this.#onAccepted(end, message),
+      onDrain: () => this.#onDrain(this.accepted.end, end.link),
+      onClose: (reason) => this.#onClose(this.accepted.end, { link: end.link, reason }),
+    };
+  }
+
+  /** Twice in each heartbeat's time, the two links in turn. */
+  tick(side: 'opened' | 'accepted'): void {
+    const nowMs = this.#nowMs();
+    const { limits } = this.#context;
+    for (const end of this.#ends()) {
+      if (nowMs - end.heardMs > limits.silentLinkMs) this.#close(end, 'nothing was heard on it');
+    }
+    this.opened.outbound.check(nowMs);
+    this.opened.flush();
+    const end = this[side].end;
+    if (end?.ready && !end.closed) this.#sendHeartbeat(end, { whole: false });
+    if (nowMs - this.#savedMs >= limits.rememberMs) {
+      this.#savedMs = nowMs;
+      this.#memory.save();
+    }
+  }
+
+  /** Is the peer still live? Tells whoever waits for it where it is not any more. */
+  checkLive(): void {
+    const heardMs = Math.max(this.opened.end?.heardMs ?? 0, this.accepted.end?.heardMs ?? 0);
+    const heard = this.#nowMs() - heardMs <= this.#context.limits.liveMs;
+    const live = this.opened.ready && this.accepted.ready && heard;
+    if (live !== this.#live) {
+      this.#live = live;
+      if (!live) this.#context.reach.onDead(this.member);
+    }
+    if (!live && !this.accepted.end) this.accepted.interest.drop();
+    this.#tell();
+  }
+
+  #onOpen(link: Link): void {
+    const end = this.#end(link, 'opened');
+    this.opened.opened(end);
+    this.#sayHello(end);
+    this.#context.options.runtime.timers.after(this.#context.limits.helloTimeoutMs, () => {
+      if (!end.ready) this.#close(end, 'no hello in time');
+    });
+  }
+
+  #onOpened(link: Link, message: PeerMessage): void {
+    const end = this.opened.end;
+    if (!end || end.link !== link) return;
+    this.#heard(end);
+    if (end.ready) return this.#dispatch(end, message);
+    if (message.type === 'refused') return this.#refused(end, message);
+    if (message.type !== 'hello') return this.#close(end, `${message.type}: before hello`);
+    if (this.#check(end, message)) return;
+    this.#welcome(end, message);
+    this.opened.flush();
+  }
+
+  #onAccepted(end: LinkEnd, message: PeerMessage): void {
+    if (this.accepted.end !== end) return;
+    this.#heard(end);
+    this.#dispatch(end, message);
+  }
+
+  #dispatch(end: LinkEnd, message: PeerMessage): void {
+    if (message.type === 'heartbeat') return this.#onHeartbeat(end, message);
+    if (message.type === 'refused') return this.#refused(end, message);
+    // A transport may repeat a frame; the first Hello counts.
+    if (message.type === 'hello') return;
+    const side = end.side === 'opened' ? this.opened : this.accepted;
+    const problem = side.receive(end, message);
+    if (problem !== undefined) this.#close(end, problem);
+  }
+
+  #onHeartbeat(end: LinkEnd, heartbeat: Heartbeat): void {
+    if (!end.takeRows(heartbeat.changed)) return this.#close(end, 'vector: too many rows');
+    const fits = end.vector.hash() === heartbeat.vectorHash;
+    const nowMs = this.#nowMs();
+    const ask = !fits && nowMs - end.wholeAskedMs >= this.#context.limits.heartbeatMs / 2;
+    if (ask) end.wholeAskedMs = nowMs;
+    this.#catchingUp = heartbeat.catchingUp;
+    if (!this.#catchingUp && fits) this.#target ??= [...end.vector.rows()];
+    this.#reported(heartbeat.changed);
+    if (end.side === 'accepted') this.accepted.heartbeat(end, heartbeat);
+    if (heartbeat.wantVector || ask) {
+      this.#sendHeartbeat(end, { whole: heartbeat.wantVector, wantVector: ask });
+    }
+    this.#context.onNews(this.member);
+  }
+
+  #reported(rows: readonly VectorRow[]): void {
+    const { replica } = this.#context.options;
+    this.#memory.report(rows);
+    this.#holding.report(rows);
+    this.#context.reach.onReport(this);
+    if (!this.opened.outbound.lagging) return this.opened.reported(0);
+    const vector = this.reporting?.vector;
+    const own = replica.durableVector().filter(({ actor }) => actor === replica.actor);
+    this.opened.reported(vector ? dotsIn(vector.missing(own)) : Number.POSITIVE_INFINITY);
+  }
+
+  #check(end: LinkEnd, hello: Hello): boolean {
+    const { options, roster, counters } = this.#context;
+    const other = end.side === 'opened' ? this.accepted : this.opened;
+    const heard = this.#ends().some(
+      (known) => known !== end && known.ready && !known.closed && this.#fresh(known),
+    );
+    const refused = checkHello({
+      ...{ hello, from: end.link.peer, cluster: options.cluster, protocol: PROTOCOL },
+      ...{ self: options.self, slots: options.slots, roster: roster() },
+      running:
+        heard && this.#actor !== undefined && this.#storeId !== undefined
+          ? { storeId: this.#storeId, actor: this.#actor }
+          : undefined,
+      remembered: this.#memory.remembered,
+    });
+    if (!refused) {
+      // Whatever is left of an earlier run is over.
+      if (other.end?.ready && this.#actor !== hello.actor) this.#close(other.end, 'peer restarted');
+      return false;
+    }
+    counters.refused += 1;
+    this.#fail(`refused: ${refused.message}`);
+    end.send(refused);
+    this.#close(end, `refused: ${refused.code}`);
+    return true;
+  }
+
+  #welcome(end: LinkEnd, hello: Hello): void {
+    if (this.#storeId !== hello.storeId) {
+      this.#holding.forget();
+      this.#target = undefined;
+    }
+    if (this.#actor !== undefined && this.#actor !== hello.actor) this.accepted.interest.drop();
+    this.#storeId = hello.storeId;
+    this.#actor = hello.actor;
+    this.#catchingUp = hello.catchingUp;
+    end.hello = hello;
+    end.ready = true;
+    if (!end.takeRows(hello.vector)) return this.#close(end, 'vector: too many rows');
+    if (!hello.catchingUp) this.#target ??= hello.vector;
+    this.#memory.greeted(hello);
+    this.#lastError = undefined;
+    this.checkLive();
+    this.#reported(hello.vector);
+    this.#context.onNews(this.member);
+  }
+
+  #refused(end: LinkEnd, { code, message }: Refused): void {
+    this.#fail(`refused by ${this.member}: ${message}`);
+    this.#close(end, `refused by peer: ${code}`);
+    if (code === 'rolled-back') {
+      this.#context.options.listener.onRebuildNeeded(this.member, message);
+    }
+  }
+
+  #sayHello(end: LinkEnd): void {
+    const { options, roster, catchingUp } = this.#context;
+    const { replica, self, cluster, slots } = options;
+    const vector = replica.durableVector();
+    replica.durableChanges(end.cursor);
+    end.reportedHash = replica.durableHash();
+    end.send({
+      ...{ type: 'hello', cluster, member: self.id, slot: self.slot, slots },
+      ...{ protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, rosterEpoch: roster().epoch },
+      ...{ storeId: replica.storeId, actor: replica.actor, vector, catchingUp: catchingUp() },
+    });
+  }
+
+  #sendHeartbeat(end: LinkEnd, asked: { whole: boolean; wantVector?: boolean }): void {
+    if (end.blocked || end.closed) return;
+    const { options, catchingUp } = this.#context;
+    const opened = end.side === 'opened';
+    end.send(
+      composeHeartbeat(end, {
+        replica: options.replica,
+        wallMs: options.runtime.clock.wallMs(),
+        catchingUp: catchingUp(),
+        interest: opened ? this.opened.interest : { version: 0, digest: 0 },
+        wantVector: asked.wantVector ?? false,
+        whole: asked.whole,
+        withheld: opened && this.opened.outbound.waiting,
+      }),
+    );
+  }
+
+  #onDrain(end: LinkEnd | undefined, link: Link): void {
+    if (!end || end.link !== link) return;
+    end.blocked = false;
+    (end.side === 'opened' ? this.opened : this.accepted).flush();
+    this.#context.onNews(this.member);
+  }
+
+  #onClose(end: LinkEnd | undefined, { link, reason }: { link: Link; reason: string }): void {
+    if (!end || end.link !== link) return;
+    this.#fail(reason);
+    this.#ended(end);
+  }
+
+  /** Closes a link of either side, at once for this member. */
+  #close(end: LinkEnd, reason: string): void {
+    if (end.closed) return;
+    end.link.close(reason);
+    if (!this.#lastError?.startsWith('refused')) this.#fail(reason);
+    this.#ended(end);
+  }
+
+  /** Identity is compared: the late end of an old link takes nothing from its successor. */
+  #ended(end: LinkEnd): void {
+    end.closed = true;
+    this.#memory.save();
+    if (this.opened.end === end) this.opened.closed();
+    if (this.accepted.end === end) this.accepted.closed();
+    this.checkLive();
+    this.#context.onEnded(end);
+  }
+
+  #fail(error: string): void {
+    if (error === this.#lastError) return;
+    this.#lastError = error;
+    this.#context.options.log.info('peer link', { peer: this.member, error });
+  }
+
+  #tell(): void {
+    const state = this.state();
+    const key = `${state.live} ${state.lagging} ${state.lastError}`;
+    if (key === this.#told) return;
+    this.#told = key;
+    this.#context.options.listener.onPeerState(state);
+  }
+
+  #heard(end: LinkEnd): void {
+    end.heardMs = this.#nowMs();
+    this.#lastHeardMs = this.#context.options.runtime.clock.wallMs();
+  }
+
+  #fresh(end: LinkEnd): boolean {
+    return this.#nowMs() - end.heardMs <= this.#context.limits.liveMs;
+  }
+
+  #ends(): LinkEnd[] {
+    return [this.opened.end, this.accepted.end].filter((end) => end !== undefined);
+  }
+
+  #end(link: Link, side: 'opened' | 'accepted'): LinkEnd {
+    return new LinkEnd(link, side, {
+      nowMs: this.#nowMs(),
+      rowsMax: this.#context.limits.vectorRowsMax,
+    });
+  }
+
+  #nowMs(): number {
+    return this.#context.options.runtime.clock.monotonicMs();
+  }
+}

@@ -1,0 +1,76 @@
+import type { Pull, SnapshotWanted } from '../link/message.ts';
+import type { VectorRow } from '../../core/version-vector.ts';
+import type { Replica } from '../../storage/replica-port.ts';
+import type { LinkEnd } from './link-end.ts';
+import type { ReplicationLimits, ReplicatorOptions } from './options.ts';
+
+export interface RangeServerOptions {
+  readonly replica: Replica;
+  readonly limits: ReplicationLimits;
+  readonly log: ReplicatorOptions['log'];
+  readonly end: LinkEnd;
+  /** While this store has not caught up it offers nothing. */
+  readonly catchingUp: () => boolean;
+}
+
+/**
+ * Answers one accepted link: ranges of the log, rows of a shard. One request at a time; one that comes
+ * while another is served is dropped (its asker has a deadline), so a peer cannot make a queue here.
+ */
+export class RangeServer {
+  readonly #options: RangeServerOptions;
+  #busy = false;
+  #snapshot: { readonly shard: number; readonly vector: readonly VectorRow[] } | undefined;
+
+  constructor(options: RangeServerOptions) {
+    this.#options = options;
+  }
+
+  pull({ request, ranges, bytesMax }: Pull): void {
+    const { replica, limits, end, catchingUp } = this.#options;
+    if (catchingUp()) {
+      end.send({ type: 'pulled', request, operations: [], covered: [], more: false });
+      return;
+    }
+    if (this.#busy) return;
+    const asked = ranges.slice(0, limits.pullRangesMax);
+    this.#serve(replica.operations(asked, Math.min(bytesMax, limits.pullBytesMax)), (answer) => {
+      const more = answer.more || asked.length < ranges.length;
+      end.send({ type: 'pulled', request, ...answer, more });
+    });
+  }
+
+  /** The vector is captured before the first row is read: it claims nothing that the rows may lack. */
+  snapshot({ request, shard, after, bytesMax }: SnapshotWanted): void {
+    const { replica, limits, end, catchingUp } = this.#options;
+    if (catchingUp() || this.#busy) return;
+    if (after === undefined) {
+      const vector = replica.durableVector().filter((row) => row.shard === shard);
+      this.#snapshot = { shard, vector };
+    }
+    const snapshot = this.#snapshot;
+    if (!snapshot || snapshot.shard !== shard) return;
+    const chunk = replica.rows(shard, after, Math.min(bytesMax, limits.snapshotBytesMax));
+    this.#serve(chunk, ({ rows, last }) => {
+      end.send({ type: 'snapshot-rows', request, shard, rows, vector: snapshot.vector, last });
+    });
+  }
+
+  #serve<Answer>(reading: Promise<Answer>, answer: (value: Answer) => void): void {
+    this.#busy = true;
+    reading.then(
+      (value) => {
+        this.#busy = false;
+        if (!this.#options.end.closed) answer(value);
+      },
+      (error: unknown) => {
+        this.#busy = false;
+        // No answer: the asker's deadline passes and it asks another member.
+        this.#options.log.error('cannot read what a peer asks for', {
+          peer: this.#options.end.link.peer,
+          error,
+        });
+      },
+    );
+  }
+}

@@ -1,0 +1,308 @@
+import type { ChannelKey, MemberId, Uid } from '../../core/ids.ts';
+import type { Roster } from '../../core/member.ts';
+import type { Operation } from '../../core/operation.ts';
+import type { Timer } from '../../runtime/port.ts';
+import { PROTOCOL, type InterestItem, type PeerMessage, type Refused } from '../link/message.ts';
+import type { Link, LinkHandler } from '../link/port.ts';
+import { caughtUp } from './catch-up.ts';
+import { checkHello } from './hello.ts';
+import { OwnInterest } from './interest.ts';
+import { LinkEnd } from './link-end.ts';
+import {
+  newCounters,
+  REPLICATION_LIMITS,
+  type ReplicationLimits,
+  type ReplicatorOptions,
+} from './options.ts';
+import { bytesOf } from './outbound.ts';
+import type { PeerContext } from './peer-context.ts';
+import { Peer } from './peer.ts';
+import type { PeerState, Reach, ReachWanted, Replication } from './port.ts';
+import { dotsIn } from './pull-plan.ts';
+import { ReachTracker } from './reach.ts';
+import { Snapshot } from './snapshot.ts';
+
+const NOTHING: ReadonlySet<InterestItem> = new Set();
+
+/**
+ * Replication between this member and every rostered peer (design.md sections 4, 5 and 8). All state
+ * changes in callbacks of the transport, the replica and timers; every one ends in `#consider`, which
+ * decides what to ask of whom.
+ */
+export class Replicator implements Replication {
+  readonly counters = newCounters();
+  readonly #options: ReplicatorOptions;
+  readonly #limits: ReplicationLimits;
+  readonly #peers = new Map<MemberId, Peer>();
+  readonly #interest = new OwnInterest();
+  readonly #reach: ReachTracker;
+  readonly #snapshot: Snapshot;
+  readonly #context: PeerContext;
+  readonly #strangers = new Set<LinkEnd>();
+  #roster: Roster;
+  #catchingUp: boolean;
+  #state: 'new' | 'running' | 'stopped' = 'new';
+  #flushing = false;
+  #quarter = 0;
+  #turn: 'opened' | 'accepted' = 'opened';
+  #timer: Timer | undefined;
+
+  constructor(options: ReplicatorOptions) {
+    const { replica, runtime, log } = options;
+    const limits = { ...REPLICATION_LIMITS, ...options.limits };
+    if (limits.liveMs <= limits.heartbeatMs / 2) {
+      throw new RangeError(`liveMs ${limits.liveMs}: not above half of heartbeatMs`);
+    }
+    this.#options = options;
+    this.#limits = limits;
+    this.#roster = options.roster;
+    this.#catchingUp = options.catchingUp;
+    this.#reach = new ReachTracker({
+      timers: runtime.timers,
+      waitersMax: limits.reachWaitersMax,
+      peers: () => [...this.#peers.values()],
+    });
+    const counters = this.counters;
+    const snapshotOptions = { replica, runtime, limits, counters, log };
+    this.#snapshot = new Snapshot({ ...snapshotOptions, onEnd: () => this.#considerAll() });
+    this.#context = this.#lend();
+    replica.addListener({ onSubmitted: (operation) => this.#push(operation), onDurable: () => {} });
+  }
+
+  async start(): Promise<void> {
+    this.#state = 'running';
+    await this.#options.transport.listen((link) => this.#accept(link));
+    if (this.#stopped()) return;
+    this.updateRoster(this.#roster);
+    this.#tickLater();
+  }
+
+  stop(): Promise<void> {
+    if (this.#stopped()) return Promise.resolve();
+    this.#state = 'stopped';
+    this.#timer?.cancel();
+    for (const peer of this.#peers.values()) peer.stop('member stops');
+    for (const end of this.#strangers) end.link.close('member stops');
+    this.#strangers.clear();
+    this.#reach.stop();
+    return Promise.resolve();
+  }
+
+  /** Opens links to who is new on the roster and closes those of who left it. */
+  updateRoster(roster: Roster): void {
+    this.#roster = roster;
+    if (this.#state !== 'running') return;
+    for (const [id, peer] of this.#peers) {
+      const place = roster.members.find((member) => member.id === id);
+      if (place && place.peerAddress === peer.address) continue;
+      peer.stop(place ? 'address changed' : 'not on the roster any more');
+      this.#peers.delete(id);
+      this.#reach.onDead(id);
+    }
+    for (const place of roster.members) {
+      if (place.id === this.#options.self.id || this.#peers.has(place.id)) continue;
+      const peer = new Peer(this.#context, place);
+      this.#peers.set(place.id, peer);
+      peer.start();
+    }
+    this.#checkCaughtUp();
+  }
+
+  awaitReach(operation: Operation, wanted: ReachWanted, done: (reach: Reach) => void): void {
+    this.#reach.await(operation, wanted, done);
+  }
+
+  livePeers(): number {
+    let live = 0;
+    for (const peer of this.#peers.values()) if (peer.live) live += 1;
+    return live;
+  }
+
+  peers(): readonly PeerState[] {
+    return [...this.#peers.values()].map((peer) => peer.state());
+  }
+
+  mayWrite(): boolean {
+    return !this.#catchingUp;
+  }
+
+  sendTransient(channel: ChannelKey, sender: Uid, value: Uint8Array): void {
+    const item = `c${channel}`;
+    for (const peer of this.#peers.values()) {
+      if (!peer.accepted.interest.mayWant(item)) continue;
+      peer.opened.pushTransient({ channel, sender, value });
+    }
+    this.#flushSoon();
+  }
+
+  announce(add: readonly InterestItem[], remove: readonly InterestItem[]): void {
+    const change = this.#interest.change(add, remove);
+    if (change.added.length + change.removed.length === 0) return;
+    for (const peer of this.#peers.values()) peer.opened.changeInterest(change);
+    this.#flushSoon();
+  }
+
+  interestOf(member: MemberId): ReadonlySet<InterestItem> {
+    return this.#peers.get(member)?.accepted.interest.items() ?? NOTHING;
+  }
+
+  #lend(): PeerContext {
+    return {
+      options: this.#options,
+      limits: this.#limits,
+      counters: this.counters,
+      interest: this.#interest,
+      reach: this.#reach,
+      roster: () => this.#roster,
+      catchingUp: () => this.#catchingUp,
+      takenElsewhere: (member) =>
+        [...this.#peers.values()].flatMap((peer) =>
+          peer.member === member ? [] : peer.opened.puller.asked(),
+        ),
+      lost: (member, actor) =>
+        [...this.#peers.values()].every(
+          (peer) => peer.member === member || peer.streamingActor !== actor,
+        ),
+      onNews: (member) => this.#consider(this.#peers.get(member)),
+      onFreed: () => this.#considerSoon(),
+      onSnapshotRows: (end, message) => this.#snapshot.received(end, message),
+      onEnded: (end) => {
+        this.#snapshot.breakOff(end);
+        this.#considerSoon();
+      },
+    };
+  }
+
+  #push(operation: Operation): void {
+    if (this.#state !== 'running' || this.#peers.size === 0) return;
+    const bytes = bytesOf(operation);
+    for (const peer of this.#peers.values()) peer.opened.push(operation, bytes);
+    this.#flushSoon();
+  }
+
+  /** What one tick brings leaves in as few frames as hold it. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#options.runtime.timers.soon(() => {
+      this.#flushing = false;
+      if (this.#stopped()) return;
+      for (const peer of this.#peers.values()) peer.opened.flush();
+    });
+  }
+
+  /** Decides what to ask of one peer, after anything that may have changed the answer. */
+  #consider(peer: Peer | undefined): void {
+    if (this.#stopped() || !peer) return;
+    this.#checkCaughtUp();
+    const [from, to] = [peer.reporting, peer.opened.end];
+    if (!peer.isSource || !from || !to || this.#snapshot.running) return;
+    if (this.#catchingUp) {
+      const missing = this.#options.replica.missing(from.vector.rows());
+      if (this.#snapshot.begin(to, dotsIn(missing))) return;
+    }
+    peer.opened.puller.plan(from, to);
+  }
+
+  #considerAll(): void {
+    for (const peer of this.#peers.values()) this.#consider(peer);
+  }
+
+  #considerSoon(): void {
+    this.#options.runtime.timers.soon(() => this.#considerAll());
+  }
+
+  #checkCaughtUp(): void {
+    if (!this.#catchingUp) return;
+    const peers = [...this.#peers.values()].map((peer) => peer.catchUp());
+    const why = caughtUp(this.#options.replica.durableVector(), peers);
+    if (why === undefined) return;
+    this.#catchingUp = false;
+    this.#options.log.info('this store takes writes', { why });
+  }
+
+  #tickLater(): void {
+    this.#timer = this.#options.runtime.timers.after(this.#limits.heartbeatMs / 4, () => {
+      if (this.#stopped()) return;
+      this.#tickLater();
+      this.#tick();
+    });
+  }
+
+  /** Liveness each quarter of a heartbeat; the two links of a pair speak each second quarter in turn. */
+  #tick(): void {
+    for (const peer of this.#peers.values()) peer.checkLive();
+    this.#quarter = (this.#quarter + 1) % 2;
+    if (this.#quarter !== 0) return;
+    const turn = this.#turn;
+    this.#turn = turn === 'opened' ? 'accepted' : 'opened';
+    for (const peer of this.#peers.values()) peer.tick(turn);
+    for (const end of this.#strangers) this.#expire(end);
+  }
+
+  #accept(link: Link): LinkHandler {
+    const nowMs = this.#options.runtime.clock.monotonicMs();
+    const end = new LinkEnd(link, 'accepted', { nowMs, rowsMax: this.#limits.vectorRowsMax });
+    let handler: LinkHandler | undefined;
+    if (this.#stopped() || this.#strangers.size >= this.#limits.strangersMax) {
+      this.#refuse(end, {
+        type: 'refused',
+        code: 'full',
+        message: 'too many links without a hello',
+      });
+    } else {
+      this.#strangers.add(end);
+    }
+    return {
+      onMessage: (message) => {
+        if (handler) handler.onMessage(message);
+        else handler = this.#greet(end, message);
+      },
+      onDrain: () => handler?.onDrain(),
+      onClose: (reason) => {
+        this.#strangers.delete(end);
+        handler?.onClose(reason);
+      },
+    };
+  }
+
+  #greet(end: LinkEnd, message: PeerMessage): LinkHandler | undefined {
+    if (!this.#strangers.delete(end)) return undefined;
+    if (message.type !== 'hello') {
+      end.closed = true;
+      end.link.close(`${message.type}: before hello`);
+      return undefined;
+    }
+    const peer = this.#peers.get(end.link.peer);
+    if (peer) return peer.accept(end, message);
+    const { cluster, self, slots } = this.#options;
+    const refused = checkHello({
+      ...{ hello: message, from: end.link.peer, cluster, protocol: PROTOCOL, self, slots },
+      ...{ roster: this.#roster, running: undefined, remembered: undefined },
+    });
+    const early: Refused = { type: 'refused', code: 'full', message: 'not started yet' };
+    this.#refuse(end, refused ?? early);
+    return undefined;
+  }
+
+  #refuse(end: LinkEnd, refused: Refused): void {
+    this.counters.refused += 1;
+    const { code, message } = refused;
+    this.#options.log.warn('refused a link', { peer: end.link.peer, code, message });
+    end.send(refused);
+    end.closed = true;
+    end.link.close(`refused: ${code}`);
+  }
+
+  #expire(end: LinkEnd): void {
+    const silentMs = this.#options.runtime.clock.monotonicMs() - end.heardMs;
+    if (silentMs < this.#limits.helloTimeoutMs) return;
+    this.#strangers.delete(end);
+    end.closed = true;
+    end.link.close('no hello in time');
+  }
+
+  #stopped(): boolean {
+    return this.#state === 'stopped';
+  }
+}
