@@ -279,7 +279,9 @@ function openError(path: string, error: unknown): StoreError {
     return new StoreError('STORE_LOCKED', message, { cause: error });
   }
   const detail = String((error as Error).cause ?? error);
-  if (codes.includes('LEVEL_CORRUPTION')) return damaged(path, detail, error);
+  // The folder was prepared a moment ago: what LevelDB misses is a file of its own.
+  const missesFile = detail.includes('No such file');
+  if (missesFile || codes.includes('LEVEL_CORRUPTION')) return damaged(path, detail, error);
   const message = `the store in ${path} cannot be opened: ${detail}`;
   return new StoreError('STORE_OPEN_FAILED', message, { cause: error });
 }
