@@ -79,6 +79,7 @@ export class NodeProcess {
         process.off('exit', onParentExit);
         this.#lastExit = how;
         if (this.#child === child) this.#child = undefined;
+        this.#spec.onLine?.(`ended: ${how}`);
         resolve();
       };
       child.once('error', (error) => onEnd(error.message));

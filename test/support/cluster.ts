@@ -1,50 +1,16 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { AdminClient } from '../../src/admin/client.ts';
-import { NodeProcess } from '../../scripts/cluster/node-process.ts';
+import type { AdminClient } from '../../src/admin/client.ts';
+import {
+  createNodes,
+  type ClusterNode,
+  type ClusterOptions,
+  type NodeAddresses,
+} from './cluster-nodes.ts';
 import { startEtcd, type TestEtcd } from './etcd.ts';
-import { ROOT } from './tree.ts';
-
-export interface ClusterOptions {
-  readonly nodes: number;
-  /** A real etcd of its own; otherwise a static list of members. */
-  readonly etcd: boolean;
-  /** Keys of cluster.yml by section, for every node: `{gateway: {auth: 'token'}}`. */
-  readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** Default 60 s: other tests share the machine. */
-  readonly readyTimeoutMs?: number;
-  /** False: the nodes are not started, the test does it. */
-  readonly start?: boolean;
-}
-
-export interface NodeAddresses {
-  /** ws://host:port */
-  readonly client: string;
-  /** http://host:port */
-  readonly http: string;
-  /** host:port */
-  readonly admin: string;
-  /** host:port */
-  readonly peer: string;
-}
-
-interface Ports {
-  readonly client: number;
-  readonly http: number;
-  readonly admin: number;
-  readonly peer: number;
-}
-
-interface ClusterNode {
-  readonly id: string;
-  readonly addresses: NodeAddresses;
-  readonly storeDir: string;
-  readonly process: NodeProcess;
-  readonly admin: AdminClient;
-}
+import { until } from './until.ts';
 
 const GRACE_MS = 10_000;
 
@@ -112,10 +78,28 @@ export class TestCluster {
     return this.#node(k).storeDir;
   }
 
-  /** All at once, because a first start may need the others; resolves when each is ready. */
+  /** All at once, because a first start may need the others; resolves when all are ready and connected. */
   async startAll(): Promise<void> {
     for (const { process } of this.#nodes) if (process.state === 'stopped') process.start();
     await this.whenReady();
+    await this.whenConnected();
+  }
+
+  /** Resolves when every running node sees every other running one live; a node is ready before that. */
+  async whenConnected(): Promise<void> {
+    const running = this.#nodes.filter(({ process }) => process.state === 'running');
+    const others = running.length - 1;
+    await until(
+      'every node sees the others',
+      async () => {
+        const replies = await Promise.all(running.map(({ admin }) => admin.members()));
+        return replies.every(({ members }) => {
+          const live = members.filter(({ peer }) => peer?.live).map(({ id }) => id);
+          return running.filter(({ id }) => live.includes(id)).length === others;
+        });
+      },
+      this.#readyTimeoutMs,
+    );
   }
 
   /** Resolves when node k, or every running node, answers /readyz with 200. */
@@ -208,131 +192,4 @@ export class TestCluster {
     if (!node) throw new Error(`there is no node ${k}, only 1 to ${this.#nodes.length}`);
     return node;
   }
-}
-
-async function createNodes(
-  options: ClusterOptions,
-  folder: string,
-  etcdUrl: string | undefined,
-): Promise<readonly ClusterNode[]> {
-  const ports = await freePorts(options.nodes);
-  const members = ports.map(toMember);
-  return ports.map((own, index) => {
-    const member = members[index]!;
-    const home = join(folder, member.id);
-    mkdirSync(home);
-    const config = {
-      cluster: { id: 'test' },
-      node: { id: member.id, data_dir: 'store', shutdown_grace_ms: 3_000 },
-      ...(etcdUrl === undefined ? { members } : {}),
-      membership: etcdUrl === undefined ? { mode: 'static' } : etcdMembership(etcdUrl),
-      listen: {
-        client: { port: own.client },
-        http: { port: own.http },
-        admin: { port: own.admin },
-        peer: { port: own.peer },
-      },
-      log: { level: 'debug', pretty: 'never' },
-    };
-    const path = join(home, 'cluster.yml');
-    // JSON is YAML.
-    writeFileSync(path, JSON.stringify(mergeSections(config, options.config ?? {})));
-    return toNode(member, { home, path, token: tokenOf(options) });
-  });
-}
-
-type MemberEntry = ReturnType<typeof toMember>;
-
-function toMember(own: Ports, index: number) {
-  return {
-    id: `node-${index + 1}`,
-    slot: index,
-    peer_address: `127.0.0.1:${own.peer}`,
-    client_address: `ws://127.0.0.1:${own.client}`,
-    http_address: `http://127.0.0.1:${own.http}`,
-    admin_address: `127.0.0.1:${own.admin}`,
-  };
-}
-
-function toNode(
-  member: MemberEntry,
-  { home, path, token }: { home: string; path: string; token: string | undefined },
-): ClusterNode {
-  return {
-    id: member.id,
-    addresses: {
-      client: member.client_address,
-      http: member.http_address,
-      admin: member.admin_address,
-      peer: member.peer_address,
-    },
-    storeDir: join(home, 'store'),
-    process: new NodeProcess({
-      name: member.id,
-      command: process.execPath,
-      args: [join(ROOT, 'scripts', 'holdfast.js'), 'start', '--config', path],
-      env: ownEnvironment(),
-      logPath: join(home, 'log'),
-      readyUrl: `${member.http_address}/readyz`,
-    }),
-    admin: new AdminClient({ address: member.admin_address, token }),
-  };
-}
-
-function etcdMembership(url: string): Readonly<Record<string, unknown>> {
-  return { mode: 'etcd', etcd: { endpoints: [url] }, lease_seconds: 3 };
-}
-
-type Sections = Readonly<Record<string, unknown>>;
-
-function mergeSections(base: Sections, change: Sections): Sections {
-  const merged: Record<string, unknown> = { ...base };
-  for (const [name, section] of Object.entries(change)) {
-    merged[name] = { ...(base[name] as object | undefined), ...(section as object) };
-  }
-  return merged;
-}
-
-function tokenOf({ config }: ClusterOptions): string | undefined {
-  const token = config?.['admin']?.['token'];
-  return (Array.isArray(token) ? token[0] : token) as string | undefined;
-}
-
-/** What the shell that runs the tests configures is not for these nodes. */
-function ownEnvironment(): Readonly<Record<string, string | undefined>> {
-  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('HOLDFAST_'));
-  return Object.fromEntries(entries);
-}
-
-/** Below the ports that the system gives to outgoing connections, which a killed node could lose its own to. */
-const [PORT_FIRST, PORT_LAST] = [12_000, 31_900];
-
-async function freePorts(nodes: number): Promise<readonly Ports[]> {
-  const wanted = 4 * nodes;
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const base = PORT_FIRST + Math.floor(Math.random() * (PORT_LAST - PORT_FIRST - wanted));
-    const all = Array.from({ length: wanted }, (_, i) => base + i);
-    const free = await Promise.all(all.map(isFree));
-    if (!free.every(Boolean)) continue;
-    return Array.from({ length: nodes }, (_, i) => {
-      const [client, http, admin, peer] = all.slice(4 * i, 4 * i + 4) as [
-        number,
-        number,
-        number,
-        number,
-      ];
-      return { client, http, admin, peer };
-    });
-  }
-  throw new Error(`no block of ${wanted} free ports`);
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
-      server.close(() => resolve(true));
-    });
-  });
 }

@@ -89,7 +89,7 @@ function exitCodeOf(error: unknown): number {
 }
 
 function lineOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message.trim() : String(error);
   const code = error instanceof AdminCallError && !error.unreachable ? ` (${error.code})` : '';
   return message.replaceAll(/\s+/g, ' ') + code;
 }
