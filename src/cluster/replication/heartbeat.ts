@@ -1,6 +1,7 @@
 import type { Replica } from '../../storage/replica-port.ts';
-import type { Heartbeat } from '../link/message.ts';
+import { PROTOCOL, type Heartbeat } from '../link/message.ts';
 import type { LinkEnd } from './link-end.ts';
+import type { PeerContext } from './peer-context.ts';
 
 export interface HeartbeatInput {
   readonly replica: Replica;
@@ -37,4 +38,17 @@ export function composeHeartbeat(end: LinkEnd, input: HeartbeatInput): Heartbeat
     interestDigest: input.interest.digest,
     transients: end.transients,
   };
+}
+
+/** The first message of this end: who this is, and what is on its disk. Heartbeats go on from there. */
+export function sayHello(end: LinkEnd, { options, roster, catchingUp }: PeerContext): void {
+  const { replica, self, cluster, slots } = options;
+  const vector = replica.durableVector();
+  replica.durableChanges(end.cursor);
+  end.reportedHash = replica.durableHash();
+  end.send({
+    ...{ type: 'hello', cluster, member: self.id, slot: self.slot, slots },
+    ...{ protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, rosterEpoch: roster().epoch },
+    ...{ storeId: replica.storeId, actor: replica.actor, vector, catchingUp: catchingUp() },
+  });
 }

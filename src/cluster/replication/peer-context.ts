@@ -14,15 +14,15 @@ export interface PeerContext {
   readonly counters: ReplicationCounters;
   readonly interest: OwnInterest;
   readonly reach: ReachTracker;
-  roster(): Roster;
+  readonly roster: () => Roster;
   /** This store has not caught up yet. */
-  catchingUp(): boolean;
-  takenElsewhere(member: MemberId): readonly DotRange[];
-  lost(member: MemberId, actor: ActorId): boolean;
+  readonly catchingUp: () => boolean;
+  readonly takenElsewhere: (member: MemberId) => readonly DotRange[];
+  readonly lost: (member: MemberId, actor: ActorId) => boolean;
   /** A link became ready, a vector was reported, an answer landed: something may be missing here. */
-  onNews(member: MemberId): void;
+  readonly onNews: (member: MemberId) => void;
   /** A pull failed or a link ended: others may be asked. */
-  onFreed(): void;
-  onSnapshotRows(end: LinkEnd, message: SnapshotRows): void;
-  onEnded(end: LinkEnd): void;
+  readonly onFreed: () => void;
+  readonly onSnapshotRows: (end: LinkEnd, message: SnapshotRows) => void;
+  readonly onEnded: (end: LinkEnd) => void;
 }

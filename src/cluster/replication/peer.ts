@@ -13,7 +13,7 @@ import type { Link, LinkHandler } from '../link/port.ts';
 import { AcceptedSide } from './accepted-side.ts';
 import type { CatchUpPeer } from './catch-up.ts';
 import { Dialer } from './dialer.ts';
-import { composeHeartbeat } from './heartbeat.ts';
+import { composeHeartbeat, sayHello } from './heartbeat.ts';
 import { checkHello } from './hello.ts';
 import { Holding } from './holding.ts';
 import { LinkEnd } from './link-end.ts';
@@ -144,7 +144,7 @@ export class Peer implements PeerHolding {
     if (!refused && previous) this.#close(previous, 'replaced by a newer link');
     if (!refused) {
       this.accepted.opened(end);
-      this.#sayHello(end);
+      sayHello(end, this.#context);
       this.#welcome(end, hello);
       this.#dialer.hurry();
     }
@@ -188,7 +188,7 @@ export class Peer implements PeerHolding {
   #onOpen(link: Link): void {
     const end = this.#end(link, 'opened');
     this.opened.opened(end);
-    this.#sayHello(end);
+    sayHello(end, this.#context);
     this.#context.options.runtime.timers.after(this.#context.limits.helloTimeoutMs, () => {
       if (!end.ready) this.#close(end, 'no hello in time');
     });
@@ -302,19 +302,6 @@ export class Peer implements PeerHolding {
     if (code === 'rolled-back') {
       this.#context.options.listener.onRebuildNeeded(this.member, message);
     }
-  }
-
-  #sayHello(end: LinkEnd): void {
-    const { options, roster, catchingUp } = this.#context;
-    const { replica, self, cluster, slots } = options;
-    const vector = replica.durableVector();
-    replica.durableChanges(end.cursor);
-    end.reportedHash = replica.durableHash();
-    end.send({
-      ...{ type: 'hello', cluster, member: self.id, slot: self.slot, slots },
-      ...{ protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, rosterEpoch: roster().epoch },
-      ...{ storeId: replica.storeId, actor: replica.actor, vector, catchingUp: catchingUp() },
-    });
   }
 
   #sendHeartbeat(end: LinkEnd, asked: { whole: boolean; wantVector?: boolean }): void {
