@@ -205,9 +205,8 @@ export class GrpcAcceptor {
 
   #end(call: Call, { socket }: Connection, why: { code: status; details: string }): void {
     call.emit('error', why);
-    this.#options.settings.runtime.timers.after(this.#options.settings.lingerMs, () => {
-      socket.destroy();
-    });
+    const { runtime, lingerMs } = this.#options.settings;
+    runtime.timers.after(lingerMs, () => runtime.timers.soon(() => socket.destroy()));
   }
 
   /** At most one line a second: a stranger must not be able to fill the log. */

@@ -89,7 +89,8 @@ export class GrpcLink implements Link {
     const payload = Buffer.from(reason.slice(0, REASON_LENGTH_MAX));
     stream.write({ kind: CLOSING, payload }, () => {});
     stream.end();
-    timers.after(lingerMs, abort);
+    // One turn later: after a stall what was written has not even reached the socket.
+    timers.after(lingerMs, () => timers.soon(abort));
     // Not at once: the caller may be a handler that is in the middle of something.
     queueMicrotask(() => this.#tellClosed(reason));
   }

@@ -157,7 +157,7 @@ test('F24 a newer link of a member ends the older one first, and only that one',
 });
 
 test('a peer that dies is noticed, one that is silent too, and a new link opens', async (t) => {
-  const keepalive = { keepaliveMs: 200, keepaliveTimeoutMs: 200 };
+  const keepalive = { keepaliveMs: 500, keepaliveTimeoutMs: 500 };
   const a = await listen(t, 'a', keepalive);
   const b = await listen(t, 'b', keepalive);
   const tap = await startTap(t, b.transport.address()!.port);
@@ -168,7 +168,7 @@ test('a peer that dies is noticed, one that is silent too, and a new link opens'
   await until(
     'silence is noticed',
     () => first.heard.closed.length + there.heard.closed.length === 2,
-    3_000,
+    10_000,
   );
   tap.resume();
   const second = await a.dial(target);
