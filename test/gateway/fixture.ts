@@ -26,7 +26,7 @@ export interface GatewayFixture {
   readonly port: number;
   readonly log: LogLine[];
   /** Not connected yet; stopped with the test. */
-  client(uid: string, options?: Partial<EasyClientOptions>): EasyClient;
+  readonly client: (uid: string, options?: Partial<EasyClientOptions>) => EasyClient;
 }
 
 export async function startGateway(

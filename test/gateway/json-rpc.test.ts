@@ -60,7 +60,7 @@ for (const [name, factory] of ADAPTERS) {
     const pong = await a.ping();
     t.is(pong.error, undefined);
 
-    const left = await b.unsubscribe('g', 2, subscribed.receipt!);
+    const left = await b.unsubscribe('g', 2, subscribed.receipt);
     t.like(left, { channelId: 'g', action: 1, reasonCode: 1 });
     t.deepEqual(fake.unsubscribed[0]!.receipts, [
       { actor: '00000000000000aa' as never, shard: 3, counter: 1 },

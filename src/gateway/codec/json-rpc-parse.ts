@@ -104,7 +104,7 @@ function parseSend(id: string | undefined, params: Fields): SendFrame {
     clientMsgNo: text(params, 'clientMsgNo', ''),
     channelId: text(params, 'channelId'),
     channelType: integer(params, 'channelType', {}),
-    payload: decodeBase64(text(params, 'payload', undefined, Number.MAX_SAFE_INTEGER)),
+    payload: decodeBase64(params['payload']),
     noPersist: flag(header, 'noPersist'),
     redDot: flag(header, 'redDot'),
     syncOnce: flag(header, 'syncOnce'),
@@ -149,16 +149,11 @@ function needId(id: string | undefined): string {
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-function text(
-  params: Fields,
-  name: string,
-  fallback?: string,
-  lengthMax = TEXT_LENGTH_MAX,
-): string {
+function text(params: Fields, name: string, fallback?: string): string {
   const value = params[name] ?? fallback;
   if (typeof value !== 'string') throw new FieldError(`${name}: expected a string`);
-  if (value.length > lengthMax) {
-    throw new FieldError(`${name}: ${value.length} characters, at most ${lengthMax}`);
+  if (value.length > TEXT_LENGTH_MAX) {
+    throw new FieldError(`${name}: ${value.length} characters, at most ${TEXT_LENGTH_MAX}`);
   }
   if (LONE_SURROGATE.test(value)) throw new FieldError(`${name}: half of a surrogate pair`);
   return value;
@@ -197,7 +192,8 @@ function setting(value: unknown): number {
 }
 
 /** Node decodes leniently; the length tells whether it skipped anything. */
-function decodeBase64(encoded: string): Uint8Array | undefined {
+function decodeBase64(encoded: unknown): Uint8Array | undefined {
+  if (typeof encoded !== 'string') throw new FieldError('payload: expected a string of base64');
   if (encoded.length % 4 !== 0) return undefined;
   const padding = encoded.endsWith('==') ? 2 : encoded.endsWith('=') ? 1 : 0;
   const bytes = Buffer.from(encoded, 'base64');

@@ -13,6 +13,8 @@ import { nextSocketId } from './socket-id.ts';
 const NATIVE_FRAME_BYTES_MIN = 4 * 1024 * 1024;
 const DROPPED = 2;
 const PORT_ATTEMPTS_MAX = 5;
+/** Frames that wait for the end of the tick; with more the socket writes at once. */
+const GATHERED_MAX = 64;
 
 interface Holder<Data> extends NativeSocket {
   socket?: UwsSocket<Data>;
@@ -44,8 +46,11 @@ class UwsSocket<Data> implements Socket<Data> {
   data: Data | undefined;
   /** Undefined once closed: uWS throws at any call on a closed socket. */
   native: NativeSocket | undefined;
+  readonly #server: UwsServer<Data>;
+  #gathered: (Uint8Array | string)[] | undefined = undefined;
 
-  constructor(native: NativeSocket) {
+  constructor(server: UwsServer<Data>, native: NativeSocket) {
+    this.#server = server;
     this.native = native;
     this.data = undefined;
     this.remoteAddress = addressText(native.getRemoteAddressAsText());
@@ -53,7 +58,26 @@ class UwsSocket<Data> implements Socket<Data> {
 
   send(frame: Uint8Array | string): boolean {
     if (!this.native) return false;
-    return this.native.send(frame, typeof frame !== 'string') !== DROPPED;
+    // While uWS delivers a message of this socket it gathers by itself.
+    if (this.#server.handling === this && !this.#gathered) return this.#sendNow(frame);
+    if (!this.#gathered) {
+      this.#gathered = [frame];
+      this.#server.flushLater(this);
+    } else if (this.#gathered.push(frame) >= GATHERED_MAX) this.flush();
+    return true;
+  }
+
+  /** Answers that became ready in one tick, as after a group commit, leave in one write. */
+  flush(): void {
+    const frames = this.#gathered;
+    this.#gathered = undefined;
+    if (!frames || !this.native) return;
+    if (frames.length === 1) this.#sendNow(frames[0]!);
+    else this.native.cork(() => frames.forEach((frame) => this.#sendNow(frame)));
+  }
+
+  #sendNow(frame: Uint8Array | string): boolean {
+    return this.native?.send(frame, typeof frame !== 'string') !== DROPPED;
   }
 
   join(topic: string): void {
@@ -73,6 +97,7 @@ class UwsSocket<Data> implements Socket<Data> {
   }
 
   end(code: number, reason: string): void {
+    this.flush();
     this.native?.end(code, reason);
   }
 
@@ -89,6 +114,9 @@ class UwsServer<Data> implements SocketServer<Data> {
   readonly #frameBytesMax: number;
   readonly #sockets = new Set<UwsSocket<Data>>();
   #listener: object | undefined;
+  #unflushed: UwsSocket<Data>[] = [];
+  /** The socket whose message is being handled. */
+  handling: UwsSocket<Data> | undefined = undefined;
 
   constructor(native: Native, handlers: SocketHandlers<Data>, limits: SocketLimits) {
     this.#native = native;
@@ -142,11 +170,25 @@ class UwsServer<Data> implements SocketServer<Data> {
     });
   }
 
+  flushLater(socket: UwsSocket<Data>): void {
+    if (this.#unflushed.push(socket) === 1) setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    const sockets = this.#unflushed;
+    if (sockets.length === 0) return;
+    this.#unflushed = [];
+    for (const socket of sockets) socket.flush();
+  }
+
   publish(topic: string, frame: Uint8Array | string): void {
+    // What was sent before goes out before.
+    this.#flush();
     this.#app.publish(topic, frame, typeof frame !== 'string');
   }
 
   publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void {
+    this.#flush();
     const native = (except as UwsSocket<Data>).native;
     // A socket without any topic publishes nothing, so one outside the topic must not be the sender.
     if (native?.isSubscribed(topic)) native.publish(topic, frame, typeof frame !== 'string');
@@ -196,7 +238,7 @@ class UwsServer<Data> implements SocketServer<Data> {
   }
 
   #open(holder: Holder<Data>): void {
-    const socket = new UwsSocket<Data>(holder);
+    const socket = new UwsSocket(this, holder);
     holder.socket = socket;
     this.#sockets.add(socket);
     this.#handlers.onOpen(socket);
@@ -208,7 +250,9 @@ class UwsServer<Data> implements SocketServer<Data> {
       socket.end(1009, `frame of ${message.byteLength} bytes, at most ${this.#frameBytesMax}`);
       return;
     }
+    this.handling = socket;
     this.#handlers.onMessage(socket, new Uint8Array(message), isBinary);
+    this.handling = undefined;
   }
 
   #closed(holder: Holder<Data>, code: number, message: ArrayBuffer): void {

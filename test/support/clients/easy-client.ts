@@ -114,11 +114,11 @@ export class EasyClient {
     return reply.result;
   }
 
+  /** `more` adds fields to the frame, or replaces them. */
   async send(
     channelId: string,
     channelType: number,
-    payload: string,
-    more: Readonly<Record<string, unknown>> = {},
+    ...[payload, more = {}]: readonly [string, Readonly<Record<string, unknown>>?]
   ): Promise<SendReply> {
     const clientMsgNo = `${this.uid}-${++this.#lastId}`;
     const base64 = Buffer.from(payload).toString('base64');

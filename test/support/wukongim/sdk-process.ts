@@ -21,7 +21,7 @@ sdk.chatManager.addMessageListener((message) => {
   if (message.send) return;
   say({
     kind: 'message',
-    messageId: String(message.messageID),
+    messageId: message.messageID,
     messageSeq: message.messageSeq,
     clientMsgNo: message.clientMsgNo,
     fromUid: message.fromUID,
@@ -65,7 +65,7 @@ process.on('message', (message: ToSdk) => {
 /** Asked again at each attempt to connect: the next one of the list, round and round. */
 let addresses: readonly string[] = [];
 let attempt = 0;
-sdk.config.provider.connectAddrCallback = async (callback: (address: string) => void) => {
+sdk.config.provider.connectAddrCallback = (callback: (address: string) => void) => {
   callback(addresses[attempt++ % addresses.length]!);
 };
 

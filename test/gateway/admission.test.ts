@@ -1,0 +1,36 @@
+import test from 'ava';
+import { admitUpgrade } from '../../src/gateway/admission.ts';
+import { fullBucket, refill } from '../../src/gateway/session/rate.ts';
+
+test('a bucket fills at its rate, in steps of any size, and never over two seconds of it', (t) => {
+  t.is(fullBucket(3), 6);
+  t.is(refill(6, 3, 10_000), 6);
+  let tokens = 0;
+  for (let i = 0; i < 40; i++) tokens = refill(tokens, 1, 25);
+  t.true(Math.abs(tokens - 1) < 1e-9);
+  t.is(refill(0, 100, 250), 25);
+});
+
+test('who may upgrade, by Origin and Host', (t) => {
+  const rules = {
+    originsAllowed: ['https://a.example'],
+    hostsAllowed: ['chat.example', '[::1]:5200'],
+  };
+  const request = { path: '/', query: '', remoteAddress: '127.0.0.1' };
+  const table: [string | undefined, string | undefined, boolean][] = [
+    [undefined, 'chat.example', true],
+    ['https://a.example', 'chat.example:5200', true],
+    ['HTTPS://A.example', 'Chat.Example', true],
+    ['https://a.example', '[::1]:5200', true],
+    ['https://a.example', '[::1]:5201', false],
+    ['https://a.example.evil', 'chat.example', false],
+    ['null', 'chat.example', false],
+    [undefined, 'evil.example', false],
+    [undefined, undefined, false],
+  ];
+  for (const [origin, host, accept] of table) {
+    t.is(admitUpgrade({ ...request, origin, host }, rules).accept, accept, `${origin} ${host}`);
+  }
+  const any = { originsAllowed: undefined, hostsAllowed: undefined };
+  t.true(admitUpgrade({ ...request, origin: 'https://x', host: undefined }, any).accept);
+});
