@@ -22,6 +22,7 @@ export async function startCluster(
   t: ExecutionContext,
   options: ClusterOptions,
 ): Promise<TestCluster> {
+  endWithParent();
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'));
   const etcd = options.etcd ? await startEtcd() : undefined;
   const nodes = createNodes(options, folder, etcd && `http://${etcd.endpoint}`);
@@ -32,6 +33,21 @@ export async function startCluster(
   });
   if (options.start !== false) await cluster.startAll();
   return cluster;
+}
+
+let endsWithParent = false;
+
+/**
+ * A test process that is told to end, or whose runner has gone, exits in order: only then are the nodes,
+ * which lead process groups of their own, taken along.
+ */
+function endWithParent(): void {
+  if (endsWithParent) return;
+  endsWithParent = true;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => process.exit(1));
+  }
+  process.once('disconnect', () => process.exit(1));
 }
 
 /** Nodes are numbered from 1, as `--node k` does. */
