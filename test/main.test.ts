@@ -1,9 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { ROOT } from './support/tree.ts';
+import { until } from './support/until.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-main-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
@@ -62,4 +64,25 @@ test('wrong arguments end with 2, and start refuses a wrong configuration in the
   t.is(absent.status, 2);
   t.regex(absent.stderr, /a file that cannot be read \(ENOENT\)/);
   t.regex(holdfast('--help').stdout, /Exit codes: 0 stopped as asked/);
+});
+
+test('a node starts, refuses a second one on its folder with 3, and stops on SIGTERM with 0', async (t) => {
+  const listeners = ['client', 'http', 'admin', 'peer'].map((name) => `  ${name}: { port: 0 }`);
+  const path = file('node.yml', ['node: { data_dir: store }', 'listen:', ...listeners].join('\n'));
+  const args = ['--import=tsx', join(ROOT, 'src/main.ts'), 'start', '--config', path];
+  const node = spawn(process.execPath, args, { cwd: ROOT, env: { PATH: process.env['PATH'] } });
+  t.teardown(() => node.kill('SIGKILL'));
+  let output = '';
+  node.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await until('the node is up', () => /open http:\/\/127\.0\.0\.1:\d+\//.test(output), 30_000);
+  t.regex(output, /"membership":"static, one node alone"/);
+  t.true(output.includes(`"data":"${join(folder, 'store')}"`));
+  const second = holdfast('start', '--config', path);
+  t.is(second.status, 3);
+  t.regex(second.stdout, /cannot start: the store in .* is in use by another process/);
+  t.notRegex(second.stdout, /\bat .*\.ts:\d+/);
+  node.kill('SIGTERM');
+  const [code] = (await once(node, 'exit')) as [number | null];
+  t.is(code, 0);
+  t.regex(output, /stopping: SIGTERM/);
 });

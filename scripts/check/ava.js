@@ -61,7 +61,8 @@ function createReader(counts) {
       process.stdout.write(`skipped: ${title}\n`);
     }
     const done = counts.passed + counts.failed;
-    if (directive === undefined && done % PROGRESS_EVERY === 0) process.stdout.write(`… ${done} tests\n`);
+    if (directive === undefined && done % PROGRESS_EVERY === 0)
+      process.stdout.write(`… ${done} tests\n`);
   };
 }
 
