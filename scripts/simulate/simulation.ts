@@ -12,6 +12,7 @@ import { WriteRegistry } from './model/write-registry.ts';
 import { wireCodec } from './ports/codec.ts';
 import { SimulatedEtcd } from './ports/membership.ts';
 import { SimulatedNetwork } from './ports/network.ts';
+import type { SeededRandom } from './world/random.ts';
 import { World } from './world/world.ts';
 
 export interface SimulationOptions {
@@ -21,6 +22,8 @@ export interface SimulationOptions {
   readonly channels?: number | undefined;
   /** Mean pause between two calls of one client. Virtual milliseconds. */
   readonly pauseMs?: number | undefined;
+  /** Clients present only the receipts of subscribes that no later one has replaced. */
+  readonly onlyNewestReceipts?: boolean | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -46,16 +49,20 @@ export class Simulation {
   readonly subscriptions = new SubscriptionTruth();
   readonly messages = new MessageTruth();
   readonly sessions: SimulatedSession[] = [];
+  readonly presentsAll: boolean;
   readonly limits: SimulationLimits = {
     intervalsMax: 64,
     unacknowledgedBytesMax: 2 * 1024 * 1024 + 64 * 1024,
     linkBytesMax: 4 * 1024 * 1024,
   };
+  /** Nodes that clients call no more for the moment. */
+  readonly spared = new Set<SimulatedNode>();
   #sessionId = 0;
 
   constructor(options: SimulationOptions) {
     this.world = new World(options.seed, options.print);
     this.findings = new Findings(this.world);
+    this.presentsAll = options.onlyNewestReceipts !== true;
     this.registry = new WriteRegistry(this.findings);
     const members = Array.from({ length: options.nodes }, (_, index) => memberOf(index));
     this.etcd = new SimulatedEtcd(this.world, members);
@@ -96,6 +103,14 @@ export class Simulation {
     return node;
   }
 
+  /** A run that takes calls now. */
+  pickRun(random: SeededRandom): NodeRun | undefined {
+    const runs = this.nodes.flatMap((node) =>
+      node.core && node.run && !this.spared.has(node) ? [node.run] : [],
+    );
+    return runs.length > 0 ? random.pick(runs) : undefined;
+  }
+
   nextSessionId(): number {
     this.#sessionId += 1;
     return this.#sessionId;
@@ -111,6 +126,7 @@ export class Simulation {
   }
 
   onDiskLost(node: SimulatedNode): void {
+    node.diskLostMs = this.world.nowMs;
     this.subscriptions.forget(node.id);
   }
 

@@ -57,6 +57,8 @@ export function checkDisks(sim: Simulation, sending: Sending, run: NodeRun): voi
   const [write] = sim.registry.writesOf(key);
   if (!write) return;
   const holders = sim.nodes.filter((node) => {
+    // It may have confirmed the message before its disk was destroyed.
+    if (node.diskLostMs >= sending.calledMs) return true;
     const { actor, shard, counter } = write.dot;
     return node.vectorOnDisk().covers(actor, shard, counter);
   });

@@ -2,6 +2,7 @@ import { isLive } from '../../../src/core/row.ts';
 import { formatDot } from '../../../src/core/dot.ts';
 import { VersionVector, type VectorRow } from '../../../src/core/version-vector.ts';
 import type { NodeCore } from '../../../src/node-core.ts';
+import type { KnownWrite } from '../model/write-registry.ts';
 import type { Simulation } from '../simulation.ts';
 
 export function vectorOf(rows: Iterable<VectorRow>): VersionVector {
@@ -10,7 +11,10 @@ export function vectorOf(rows: Iterable<VectorRow>): VersionVector {
   return vector;
 }
 
-/** Invariant 2: a vector claims no dot whose effect was not applied, superseded or removed. */
+/**
+ * Invariant 2: a vector claims no dot whose effect was not applied, superseded or removed. What was
+ * superseded elsewhere is absent from a peer's answer and may be claimed before its successor is here.
+ */
 export function checkVectors(sim: Simulation): void {
   for (const node of sim.nodes) {
     const { core } = node;
@@ -21,6 +25,9 @@ export function checkVectors(sim: Simulation): void {
       if (!vector.covers(actor, shard, counter)) continue;
       const row = core.replica.read(write.key);
       if (sim.registry.isApplied(write, row)) continue;
+      const isHere = ({ dot }: KnownWrite): boolean =>
+        vector.covers(dot.actor, dot.shard, dot.counter);
+      if (sim.registry.successors(write).some((successor) => !isHere(successor))) continue;
       const key = JSON.stringify(write.key);
       sim.findings.report(2, `${node.id} claims ${formatDot(write.dot)} of ${key} without its effect`);
     }

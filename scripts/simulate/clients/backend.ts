@@ -65,7 +65,7 @@ export class SimulatedBackend {
   }
 
   #decide({ channel, uid, banned }: { channel: ChannelKey; uid: Uid; banned: boolean }): void {
-    const run = this.#pickRun();
+    const run = this.#sim.pickRun(this.#random);
     if (this.#busy || !run) return;
     this.#busy = true;
     const name = `${channel} ${uid}`;
@@ -94,17 +94,12 @@ export class SimulatedBackend {
   }
 
   #subscribe(channel: ChannelKey, uid: Uid, wanted: boolean): void {
-    const run = this.#pickRun();
+    const run = this.#sim.pickRun(this.#random);
     run?.process.after(this.#random.between(0, 4), `backend changes ${uid}`, () => {
       const subscriptions = run.core?.services.subscriptions;
       if (!subscriptions) return;
       const request = { channel, uids: [uid], cause: 'admin', waitFor: 'local' } as const;
       void (wanted ? subscriptions.subscribe(request) : subscriptions.unsubscribe(request));
     });
-  }
-
-  #pickRun(): NonNullable<Simulation['nodes'][number]['run']> | undefined {
-    const runs = this.#sim.nodes.flatMap((node) => (node.core ? [node.run!] : []));
-    return runs.length > 0 ? this.#random.pick(runs) : undefined;
   }
 }

@@ -86,7 +86,7 @@ export class SimulatedClient {
       this.#connect();
       return;
     }
-    if (this.#quiet) return;
+    if (this.#quiet || this.#sim.spared.has(this.#run!.node)) return;
     const channel = this.#random.pick(this.#sim.channels);
     this.#random.pickWeighted([
       [30, () => this.#subscribe(channel)],
@@ -97,9 +97,8 @@ export class SimulatedClient {
   }
 
   #connect(): void {
-    const runs = this.#sim.nodes.flatMap((node) => (node.core ? [node.run!] : []));
-    if (runs.length === 0) return;
-    const run = this.#random.pick(runs);
+    const run = this.#sim.pickRun(this.#random);
+    if (!run) return;
     const { world } = this.#sim;
     const session = new SimulatedSession({
       id: this.#sim.nextSessionId(),
@@ -123,19 +122,20 @@ export class SimulatedClient {
     });
   }
 
-  /** Its end is noticed by the node a little later: after the next session may have come (F24). */
   #leave(): void {
-    const [session, run] = [this.#session!, this.#run!];
-    this.#drop(session);
+    this.#drop(this.#session!);
+  }
+
+  /** The node notices a little later: after the next session may have come (F24). */
+  #drop(session: SimulatedSession): void {
+    if (!session.open) return;
+    session.open = false;
+    const run = this.#run!;
+    if (this.#session === session) this.#session = undefined;
     run.process.after(this.#random.between(0, 300), `${this.uid} has left`, () => {
       run.fanout.sessions.delete(session);
       run.core?.services.sessions.detach(session);
     });
-  }
-
-  #drop(session: SimulatedSession): void {
-    session.open = false;
-    if (this.#session === session) this.#session = undefined;
   }
 
   #subscribe(channel: ChannelKey): void {
@@ -173,7 +173,8 @@ export class SimulatedClient {
     const waitFor = this.#random.pick<WaitFor>(['all', 'all', 'local']);
     const run = this.#run!;
     const calledMs = this.#now;
-    const receipts = this.#random.chance(0.6) ? pair.receipts() : [];
+    const known = this.#sim.presentsAll ? pair.allReceipts() : pair.receipts();
+    const receipts = this.#random.chance(0.6) ? known : [];
     const undo = pair.unsubscribeCalled();
     this.#call({
       what: `unsubscribes ${channel}`,

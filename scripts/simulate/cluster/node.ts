@@ -6,9 +6,11 @@ import { VersionVector } from '../../../src/core/version-vector.ts';
 import { createNodeCore, type NodeCore } from '../../../src/node-core.ts';
 import type { Log } from '../../../src/observability/log.ts';
 import type { Runtime } from '../../../src/runtime/port.ts';
-import { VECTOR_RANGE } from '../../../src/storage/layout.ts';
+import { finishRebuild } from '../../../src/node-rebuild.ts';
+import { factKey, VECTOR_RANGE } from '../../../src/storage/layout.ts';
 import { MemoryStoreLocation, type Crash } from '../../../src/storage/memory-store.ts';
 import type { Store } from '../../../src/storage/port.ts';
+import { ASIDE_FACT } from '../../../src/storage/rebuild.ts';
 import { decodeVectorRow } from '../../../src/storage/row-codec.ts';
 import { SimulatedFanout } from '../clients/session.ts';
 import type { Findings } from '../model/findings.ts';
@@ -43,6 +45,8 @@ export interface NodeRun {
   startedMs: number;
   /** Keys of the denials that its index has applied. */
   readonly denials: Set<RowKey>;
+  /** Aborted when this core ends. */
+  ended: AbortController;
 }
 
 /** One machine: a wall clock, a disk, and the runs of the node that live on it one after another. */
@@ -50,6 +54,8 @@ export class SimulatedNode {
   readonly member: Member;
   readonly wall: WallClock = { offsetMs: 0, rate: 1 };
   readonly disk: MemoryStoreLocation;
+  /** When its disk was last destroyed, rolled back or set aside, virtual ms. */
+  diskLostMs = Number.NEGATIVE_INFINITY;
   readonly #around: Surroundings;
   #run: NodeRun | undefined;
   #runs = 0;
@@ -114,6 +120,7 @@ export class SimulatedNode {
       store: undefined,
       startedMs: world.nowMs,
       denials: new Set(),
+      ended: new AbortController(),
     };
     this.#run = run;
     world.note(`${name} starts`);
@@ -132,9 +139,13 @@ export class SimulatedNode {
     this.#around.onRunEnded(run);
   }
 
-  async #boot(run: NodeRun): Promise<void> {
+  async #boot(run: NodeRun, aside?: string): Promise<void> {
     const { world, network, etcd, slots } = this.#around;
     const store = await this.disk.open();
+    if (aside) {
+      const value = new TextEncoder().encode(aside);
+      store.stage([{ key: factKey(ASIDE_FACT), value }]);
+    }
     run.store = store;
     const core = await createNodeCore(
       {
@@ -163,6 +174,9 @@ export class SimulatedNode {
     run.core = core;
     run.startedMs = world.nowMs;
     world.note(`${run.process.name} runs`);
+    const { signal } = run.ended;
+    const log = this.#log(run);
+    void finishRebuild({ core, location: this.disk, runtime: run.process, log, signal });
   }
 
   /** The store is set aside and the same process starts again with an empty one. */
@@ -170,13 +184,15 @@ export class SimulatedNode {
     const { core, store } = run;
     if (!core || !store) return;
     run.core = undefined;
+    run.ended.abort();
+    run.ended = new AbortController();
     this.#rebuilds += 1;
     await core.stop();
     await store.close();
-    await this.disk.setAside(reason);
+    const aside = await this.disk.setAside(reason);
     this.#around.onRunEnded(run);
     this.#around.onDiskLost(this);
-    await this.#boot(run);
+    await this.#boot(run, aside);
   }
 
   #watch(run: NodeRun, core: NodeCore): void {

@@ -14,19 +14,30 @@ export function isCoveredElsewhere(sim: Simulation, node: SimulatedNode): boolea
   );
 }
 
+/** Long enough for what a node has acknowledged to reach a peer, where one can be reached. */
+const SPARED_MS = 600;
+
+/**
+ * Clients leave the node alone for a moment, so that others get what it holds; then it dies, and where
+ * that was enough its disk is destroyed too.
+ */
 function destroy(
-  { sim, random, later }: FaultContext,
+  { sim, random, later, isHealed }: FaultContext,
   how: (node: SimulatedNode) => string | undefined,
 ): string | undefined {
   const node = random.pick(sim.nodes);
-  node.kill();
-  const covered = isCoveredElsewhere(sim, node);
-  const done = covered ? how(node) : undefined;
   const downMs = random.pick([1, 1_000, 5_000]);
-  later(downMs, () => node.start());
-  if (done === undefined) return `${node.id} is only killed`;
-  sim.onDiskLost(node);
-  return `${node.id} ${done}, down for ${downMs} ms`;
+  sim.spared.add(node);
+  sim.world.after(SPARED_MS, `${node.id} meets its fate`, () => {
+    sim.spared.delete(node);
+    if (isHealed()) return;
+    node.kill();
+    const done = isCoveredElsewhere(sim, node) ? how(node) : undefined;
+    if (done !== undefined) sim.onDiskLost(node);
+    sim.world.note(`${node.id} ${done ?? 'is only killed'}`);
+    later(downMs, () => node.start());
+  });
+  return `${node.id} in ${SPARED_MS} ms, down for ${downMs} ms`;
 }
 
 const wipe: Fault = {

@@ -66,6 +66,7 @@ export class FaultSchedule {
       sim: this.#sim,
       random: this.#random,
       later: (delayMs, task) => this.#later(delayMs, task),
+      isHealed: () => this.#stopped,
     });
     if (text === undefined) return undefined;
     const applied = { atMs: this.#sim.world.nowMs, name: fault.name, text };

@@ -21,6 +21,7 @@ export class Pair {
   readonly knownBy = new Map<MemberId, number>();
   #expected: Expected = 'out';
   #held: Held[] = [];
+  #replaced: Dot[] = [];
   /** A subscribe whose answer never came may still be somewhere, out of reach of any receipt. */
   #stray = false;
   /** What held before the call that is open now. */
@@ -40,6 +41,11 @@ export class Pair {
     return this.#held.map((held) => held.receipt);
   }
 
+  /** Besides those, the receipts of subscribes that a later one has replaced. */
+  allReceipts(): Dot[] {
+    return [...this.#replaced, ...this.receipts()];
+  }
+
   /** Returns what undoes it, for a call that was refused. */
   subscribeCalled(): () => void {
     return this.#expected === 'out' ? this.#doubt() : () => {};
@@ -56,7 +62,9 @@ export class Pair {
     readonly nowMs: number;
   }): void {
     // A subscribe replaces those that its node knows: their receipts are not needed any more.
-    this.#held = this.#held.filter((held) => !held.knownBy.has(answer.at));
+    const replaced = this.#held.filter((held) => held.knownBy.has(answer.at));
+    this.#replaced.push(...replaced.map((held) => held.receipt));
+    this.#held = this.#held.filter((held) => !replaced.includes(held));
     this.#held.push({ receipt: answer.receipt, knownBy: new Set(answer.knownBy) });
     if (this.#expected !== 'in') this.#become('in');
     for (const member of answer.knownBy) {
@@ -76,6 +84,7 @@ export class Pair {
     this.#held = left;
     this.#become(left.length > 0 || this.#stray ? 'unknown' : 'out');
     if (this.#expected !== 'out') return;
+    this.#replaced = [];
     for (const member of answer.knownBy) this.knownBy.set(member, answer.nowMs);
   }
 

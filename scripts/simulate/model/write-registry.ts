@@ -66,6 +66,22 @@ export class WriteRegistry {
     return dotsOf(merged) === dotsOf(row);
   }
 
+  /** Writes that have seen this one, and those that have seen them. */
+  successors(write: KnownWrite): KnownWrite[] {
+    const found = new Set<KnownWrite>();
+    const queue = [write];
+    for (let next = queue.pop(); next; next = queue.pop()) {
+      const { actor, counter } = next.entry;
+      for (const other of this.writesOf(write.key)) {
+        if (other === next || found.has(other)) continue;
+        if (!contextCovers(other.entry.context, actor, counter)) continue;
+        found.add(other);
+        queue.push(other);
+      }
+    }
+    return [...found];
+  }
+
   /**
    * The dumb twin of the observed-remove merge: a put lives unless some write has seen it. `survives`
    * tells which writes exist at all, for some may have gone with the only disk that held them.
