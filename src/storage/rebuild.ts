@@ -1,6 +1,8 @@
+import { contextCovers } from '../core/context.ts';
 import type { DotRange } from '../core/dot.ts';
 import type { ActorId } from '../core/ids.ts';
 import { OPERATION_WRITES_MAX, type Draft } from '../core/operation.ts';
+import type { Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
 import { splitRowKey } from '../core/row-key.ts';
 import { counterOfLogKey, LOG_RANGE } from './layout.ts';
@@ -14,7 +16,7 @@ export const ASIDE_FACT = 'rebuild-aside';
 export interface Resubmission {
   /** The store that was set aside, opened to be read. */
   readonly aside: Store;
-  readonly replica: Pick<Replica, 'submit' | 'covers'>;
+  readonly replica: Pick<Replica, 'submit' | 'covers' | 'read'>;
   /** True where some member is known to have the dot: it comes from there, with its own dot. */
   readonly coveredElsewhere: (range: DotRange) => boolean;
 }
@@ -60,6 +62,7 @@ export async function resubmitUncovered(options: Resubmission): Promise<Resubmit
       const range = { actor, shard, from: counter, to: counter };
       if (replica.covers(range) || coveredElsewhere(range)) continue;
       const place = decodeLogRow(key, bytes);
+      if (place.ok && isSuperseded(replica.read(place.row.key), { actor, counter })) continue;
       const draft = place.ok ? draftOf(aside, place.row.key, { actor, counter }) : undefined;
       if (!place.ok || !draft) {
         total.damaged += 1;
@@ -76,6 +79,14 @@ export async function resubmitUncovered(options: Resubmission): Promise<Resubmit
   }
   await flush();
   return total;
+}
+
+/**
+ * True where the row here has seen the write, which a removal with its receipt does without any member
+ * having the write itself: under a new dot it would come back.
+ */
+function isSuperseded(row: Row, { actor, counter }: { actor: ActorId; counter: number }): boolean {
+  return row.some((entry) => contextCovers(entry.context, actor, counter));
 }
 
 function draftOf(
