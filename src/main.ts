@@ -88,6 +88,8 @@ async function start(config: Config): Promise<void> {
   const node = await createNode(config, { log, runtime: systemRuntime }).catch((error: unknown) =>
     cannotStart(log, error),
   );
+  // The runtime's timers keep no process alive, and while the node starts or rebuilds nothing else does.
+  setInterval(() => undefined, 2 ** 30);
   const stopping = stopOnSignals(log, config.node.shutdownGraceMs, (graceMs) => node.stop(graceMs));
   try {
     await node.start();

@@ -182,6 +182,9 @@ class HoldfastNode implements Node {
         onDurable: (applied) => events.durable(applied),
       },
     );
+    if (membership instanceof EtcdMembership && membership.wasForgotten()) {
+      return this.#runForgotten({ store, membership, core, abort });
+    }
     store.onStatus((status) => events.store(status));
     const http = this.#createHttp(core, membership);
     const admin = this.#createAdmin({ core, membership, store });
@@ -193,6 +196,18 @@ class HoldfastNode implements Node {
     await gateway.start(listen.client.host, listen.client.port);
     this.#phase = 'running';
     void finishRebuild({ core, location: this.#location, runtime, log, signal: abort.signal });
+  }
+
+  /** The cluster went on without this member, its evidence is gone: what the store says proves nothing. */
+  async #runForgotten(
+    parts: Pick<Running, 'store' | 'membership' | 'core' | 'abort'>,
+  ): Promise<void> {
+    this.#ports.log.error('the cluster forgot this member: its store is set aside and rebuilt');
+    this.#metrics.count('holdfast_rebuilds_total', { cause: 'forgotten' });
+    parts.abort.abort();
+    await parts.core.stop();
+    await parts.store.close();
+    await this.#run(await this.#openAfterAside('forgotten'));
   }
 
   async #end(graceMs: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { channelTypeOf, PERSON, type ChannelKey } from '../core/ids.ts';
+import { channelTypeOf, ID_LENGTH_MAX, PERSON, type ChannelKey } from '../core/ids.ts';
 import { encodeMessage, type Message } from '../core/kinds/message.ts';
 import { encodeSendKey, firstOf, payloadHash } from '../core/kinds/send-key.ts';
 import { EMPTY_CONTEXT } from '../core/context.ts';
@@ -32,6 +32,9 @@ export interface PublisherOptions {
   /** How long an acknowledgement waits for a second disk while a peer is live. Milliseconds. */
   readonly secondDiskTimeoutMs: number;
 }
+
+/** It is part of a key whose parts are separated by U+0001. */
+const CONTROL = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
 export class PublishService implements Publisher {
   readonly #options: PublisherOptions;
@@ -164,8 +167,14 @@ export class PublishService implements Publisher {
     };
   }
 
-  #refusal({ channel, sender, payload, cause }: PublishRequest): Refusal | undefined {
+  #refusal({ channel, sender, payload, cause, clientMsgNo }: PublishRequest): Refusal | undefined {
     const { payloadBytesMax, permissions } = this.#options;
+    if (clientMsgNo.length > ID_LENGTH_MAX || CONTROL.test(clientMsgNo)) {
+      return refuse(
+        REASON.payloadDecode,
+        `clientMsgNo: at most ${ID_LENGTH_MAX} characters, none of them a control character`,
+      );
+    }
     if (payload.length > payloadBytesMax) {
       return refuse(
         REASON.payloadDecode,
