@@ -42,6 +42,7 @@ export class Peer implements PeerHolding {
   #catchingUp = false;
   #target: readonly VectorRow[] | undefined;
   #live = false;
+  #heardMs = 0;
   #lastHeardMs: number | undefined;
   #lastError: string | undefined;
   #told: string | undefined;
@@ -181,7 +182,9 @@ export class Peer implements PeerHolding {
       this.#live = live;
       if (!live) this.#context.reach.onDead(this.member);
     }
-    if (!live && !this.accepted.end) this.accepted.interest.drop();
+    // A short break of the links makes nobody look offline.
+    const goneMs = this.#nowMs() - this.#heardMs;
+    if (!this.accepted.end && goneMs > this.#context.limits.liveMs) this.accepted.interest.drop();
     this.#tell();
   }
 
@@ -368,6 +371,7 @@ export class Peer implements PeerHolding {
 
   #heard(end: LinkEnd): void {
     end.heardMs = this.#nowMs();
+    this.#heardMs = end.heardMs;
     this.#lastHeardMs = this.#context.options.runtime.clock.wallMs();
   }
 

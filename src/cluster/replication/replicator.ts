@@ -70,10 +70,13 @@ export class Replicator implements Replication {
   }
 
   async start(): Promise<void> {
-    this.#state = 'running';
+    // Peers are there before the first link is accepted, and dialled once links can be accepted.
+    this.updateRoster(this.#roster);
     await this.#options.transport.listen((link) => this.#accept(link));
     if (this.#stopped()) return;
-    this.updateRoster(this.#roster);
+    this.#state = 'running';
+    for (const peer of this.#peers.values()) peer.start();
+    this.#checkCaughtUp();
     this.#tickLater();
   }
 
@@ -91,7 +94,7 @@ export class Replicator implements Replication {
   /** Opens links to who is new on the roster and closes those of who left it. */
   updateRoster(roster: Roster): void {
     this.#roster = roster;
-    if (this.#state !== 'running') return;
+    if (this.#stopped()) return;
     for (const [id, peer] of this.#peers) {
       const place = roster.members.find((member) => member.id === id);
       if (place && place.peerAddress === peer.address) continue;
@@ -103,9 +106,9 @@ export class Replicator implements Replication {
       if (place.id === this.#options.self.id || this.#peers.has(place.id)) continue;
       const peer = new Peer(this.#context, place);
       this.#peers.set(place.id, peer);
-      peer.start();
+      if (this.#state === 'running') peer.start();
     }
-    this.#checkCaughtUp();
+    if (this.#state === 'running') this.#checkCaughtUp();
   }
 
   awaitReach(operation: Operation, wanted: ReachWanted, done: (reach: Reach) => void): void {
@@ -174,7 +177,7 @@ export class Replicator implements Replication {
   }
 
   #push(operation: Operation): void {
-    if (this.#state !== 'running' || this.#peers.size === 0) return;
+    if (this.#stopped() || this.#peers.size === 0) return;
     const bytes = bytesOf(operation);
     for (const peer of this.#peers.values()) peer.opened.push(operation, bytes);
     this.#flushSoon();
@@ -280,8 +283,8 @@ export class Replicator implements Replication {
       ...{ hello: message, from: end.link.peer, cluster, protocol: PROTOCOL, self, slots },
       ...{ roster: this.#roster, running: undefined, remembered: undefined },
     });
-    const early: Refused = { type: 'refused', code: 'full', message: 'not started yet' };
-    this.#refuse(end, refused ?? early);
+    const stopping: Refused = { type: 'refused', code: 'full', message: 'this member stops' };
+    this.#refuse(end, refused ?? stopping);
     return undefined;
   }
 
