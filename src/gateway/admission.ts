@@ -10,7 +10,8 @@ export interface AdmissionRules {
 const ACCEPT: UpgradeAnswer = { accept: true };
 
 /**
- * A browser on the same machine is a stranger too: any page may open a WebSocket to any address, and
+ * A browser on the same machine is a stranger too: any page may open a WebSocket to any address,
+ * and
  * only Origin and Host tell. What is no browser sends no Origin and is let through to `connect`.
  */
 export function admitUpgrade(request: UpgradeRequest, rules: AdmissionRules): UpgradeAnswer {

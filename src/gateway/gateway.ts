@@ -18,7 +18,9 @@ const SWEEP_PARTS = 4;
 const RETRY_AFTER_SECONDS = 5;
 
 export interface ClientGatewayOptions {
-  /** A function where the services themselves need `gateway.fanout` first; called once, by `start`. */
+  /**
+   * A function where the services themselves need `gateway.fanout` first; called once, by `start`.
+   */
   readonly services: Services | (() => Services);
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'debug' | 'info' | 'warn' | 'error'>;

@@ -10,7 +10,9 @@ export type ClientFrame =
   | { readonly kind: 'recvack' }
   | { readonly kind: 'disconnect'; readonly reason: string };
 
-/** What the reply repeats: the JSON-RPC id or WKProto's clientSeq. Undefined: no reply is wanted. */
+/**
+ * What the reply repeats: the JSON-RPC id or WKProto's clientSeq. Undefined: no reply is wanted.
+ */
 export type Ref = string | number | undefined;
 
 export interface ConnectFrame {

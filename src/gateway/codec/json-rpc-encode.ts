@@ -11,7 +11,10 @@ import { SETTING, type SubscriptionAction } from './frame.ts';
 const quote = JSON.stringify as (text: string) => string;
 
 export function encodeError(id: string | null, code: number, message: string): string {
-  return `{"jsonrpc":"2.0","id":${id === null ? 'null' : quote(id)},"error":{"code":${code},"message":${quote(message)}}}`;
+  return (
+    `{"jsonrpc":"2.0","id":${id === null ? 'null' : quote(id)},"error":{"code":${code}` +
+    `,"message":${quote(message)}}}`
+  );
 }
 
 export interface ConnectResult {
@@ -21,7 +24,10 @@ export interface ConnectResult {
 }
 
 export function encodeConnectResult(id: string, result: ConnectResult): string {
-  return `{"jsonrpc":"2.0","id":${quote(id)},"result":{"serverVersion":${result.serverVersion},"timeDiff":${result.timeDiffMs},"reasonCode":1,"nodeId":${result.nodeId}}}`;
+  return (
+    `{"jsonrpc":"2.0","id":${quote(id)},"result":{"serverVersion":${result.serverVersion}` +
+    `,"timeDiff":${result.timeDiffMs},"reasonCode":1,"nodeId":${result.nodeId}}}`
+  );
 }
 
 export interface SendResult {
@@ -37,7 +43,10 @@ export interface SendResult {
 export function encodeSendResult(id: string, result: SendResult): string {
   const tail =
     result.message === '' ? `,"disks":${result.disks}` : `,"message":${quote(result.message)}`;
-  return `{"jsonrpc":"2.0","id":${quote(id)},"result":{"messageId":"${result.messageId}","messageSeq":${result.messageSeq},"reasonCode":${result.reasonCode}${tail}}}`;
+  return (
+    `{"jsonrpc":"2.0","id":${quote(id)},"result":{"messageId":"${result.messageId}"` +
+    `,"messageSeq":${result.messageSeq},"reasonCode":${result.reasonCode}${tail}}}`
+  );
 }
 
 export interface SubscriptionReply {
@@ -56,11 +65,16 @@ export interface SubscriptionReply {
 
 export function encodeSubscriptionResult(id: string, reply: SubscriptionReply): string {
   const tail = reply.receipt
-    ? `,"receipt":"${formatDot(reply.receipt)}","reached":"${reply.reached}","missing":${JSON.stringify(reply.missing)}`
+    ? `,"receipt":"${formatDot(reply.receipt)}","reached":"${reply.reached}"` +
+      `,"missing":${JSON.stringify(reply.missing)}`
     : reply.message === ''
       ? ''
       : `,"message":${quote(reply.message)}`;
-  return `{"jsonrpc":"2.0","id":${quote(id)},"result":{"subNo":${quote(reply.subNo)},"channelId":${quote(reply.channelId)},"channelType":${reply.channelType},"action":${reply.action},"reasonCode":${reply.reasonCode}${tail}}}`;
+  return (
+    `{"jsonrpc":"2.0","id":${quote(id)},"result":{"subNo":${quote(reply.subNo)}` +
+    `,"channelId":${quote(reply.channelId)},"channelType":${reply.channelType}` +
+    `,"action":${reply.action},"reasonCode":${reply.reasonCode}${tail}}}`
+  );
 }
 
 export function encodePong(id: string): string {
@@ -87,7 +101,14 @@ export function encodeRecv({ message, channelId, channelType, prevSeq }: RecvVie
   const base64 = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString(
     'base64',
   );
-  return `{"jsonrpc":"2.0","method":"recv","params":{${header}${setting}"messageId":"${message.messageId}","messageSeq":${message.messageSeq},"clientMsgNo":${quote(message.clientMsgNo)},"timestamp":${message.timestamp},"channelId":${quote(channelId)},"channelType":${channelType},"fromUid":${quote(message.fromUid)},"payload":"${base64}"${topic}${expire},"prevSeq":${prevSeq}}}`;
+  return (
+    `{"jsonrpc":"2.0","method":"recv"` +
+    `,"params":{${header}${setting}"messageId":"${message.messageId}"` +
+    `,"messageSeq":${message.messageSeq},"clientMsgNo":${quote(message.clientMsgNo)}` +
+    `,"timestamp":${message.timestamp},"channelId":${quote(channelId)}` +
+    `,"channelType":${channelType},"fromUid":${quote(message.fromUid)}` +
+    `,"payload":"${base64}"${topic}${expire},"prevSeq":${prevSeq}}}`
+  );
 }
 
 function encodeSetting(bits: number): string {
@@ -97,9 +118,15 @@ function encodeSetting(bits: number): string {
 
 export function encodeEvent(event: ClientEvent): string {
   const data = quote(JSON.stringify(event.data) ?? 'null');
-  return `{"jsonrpc":"2.0","method":"event","params":{"id":${quote(event.id)},"type":${quote(event.type)},"timestamp":${event.timestampMs},"data":${data}}}`;
+  return (
+    `{"jsonrpc":"2.0","method":"event","params":{"id":${quote(event.id)}` +
+    `,"type":${quote(event.type)},"timestamp":${event.timestampMs},"data":${data}}}`
+  );
 }
 
 export function encodeDisconnect(reasonCode: number, reason: string): string {
-  return `{"jsonrpc":"2.0","method":"disconnect","params":{"reasonCode":${reasonCode},"reason":${quote(reason)}}}`;
+  return (
+    `{"jsonrpc":"2.0","method":"disconnect","params":{"reasonCode":${reasonCode}` +
+    `,"reason":${quote(reason)}}}`
+  );
 }

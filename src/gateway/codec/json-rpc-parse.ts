@@ -2,7 +2,9 @@ import { SETTING, SUBSCRIBE, TEXT_LENGTH_MAX, UNSUBSCRIBE } from './frame.ts';
 import type { ClientFrame, ConnectFrame, SendFrame, SubscriptionAction } from './frame.ts';
 import type { SubscriptionFrame } from './frame.ts';
 
-/** JSON-RPC 2.0's own codes for frames that are wrong in form; refusals carry a reason code instead. */
+/**
+ * JSON-RPC 2.0's own codes for frames that are wrong in form; refusals carry a reason code instead.
+ */
 export const JSON_RPC_ERROR = {
   notJson: -32700,
   badRequest: -32600,
@@ -21,7 +23,9 @@ export interface BadFrame {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Thrown by the readers of fields and caught in `parseJsonRpc`: the happy path allocates nothing. */
+/**
+ * Thrown by the readers of fields and caught in `parseJsonRpc`: the happy path allocates nothing.
+ */
 class FieldError extends Error {}
 
 /** One text frame. Never throws; about 2 µs for a send of 128 bytes. */

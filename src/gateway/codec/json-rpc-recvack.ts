@@ -1,6 +1,7 @@
 /**
  * Where clients acknowledge every message, recvack is nearly every frame that comes in. One whose
- * bytes look exactly usual is recognised here (about 0.1 µs) and never becomes a string; anything else
+ * bytes look exactly usual is recognised here (about 0.1 µs) and never becomes a string; anything
+ * else
  * is no error, it only takes the long way through JSON.parse. A ping comes once in 25 s: no need.
  */
 const HEADS = ['{"jsonrpc":"2.0",', '{'].map((start) =>

@@ -17,7 +17,8 @@ export interface WkAgreement extends WkKeys {
 }
 
 /**
- * A fresh server key pair and what follows from it, about 100 µs. Undefined where the client's key is
+ * A fresh server key pair and what follows from it, about 100 µs. Undefined where the client's key
+ * is
  * no X25519 key, or one that makes every secret zero.
  */
 export function agreeKeys(clientKey: string, salt: string): WkAgreement | undefined {
@@ -80,7 +81,8 @@ export function sendMsgKey(
 
 export function recvMsgKey(keys: WkKeys, packet: Omit<WkRecv, 'msgKey'>): string {
   const { messageId, messageSeq, clientMsgNo, timestamp, fromUid, channelId, channelType } = packet;
-  const head = `${messageId}${messageSeq}${clientMsgNo}${timestamp}${fromUid}${channelId}${channelType}`;
+  const numbers = `${messageId}${messageSeq}${clientMsgNo}${timestamp}`;
+  const head = `${numbers}${fromUid}${channelId}${channelType}`;
   return msgKey(keys, head, packet.payload);
 }
 

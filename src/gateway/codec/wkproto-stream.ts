@@ -8,7 +8,8 @@ const NOTHING = new Uint8Array(0);
 export class WkPacketTooLarge extends WkProtoError {}
 
 /**
- * Cuts the bytes of WebSocket messages into packets: several or a part of one may come in each. What is
+ * Cuts the bytes of WebSocket messages into packets: several or a part of one may come in each.
+ * What is
  * left over waits for the next message; it is never longer than the limit of one packet.
  */
 export class WkStream {
@@ -26,7 +27,8 @@ export class WkStream {
 
   /**
    * Calls `onPacket` with the first byte and the body of each packet that is now whole, until it
-   * returns false. Bodies are only valid during the call. Throws `WkProtoError` where a length is no
+   * returns false. Bodies are only valid during the call. Throws `WkProtoError` where a length is
+   * no
    * length, `WkPacketTooLarge` as soon as one is over the limit.
    */
   push(bytes: Uint8Array, onPacket: (first: number, body: Uint8Array) => boolean): void {

@@ -68,7 +68,8 @@ export interface WkSub {
 }
 
 /**
- * One packet: its first byte and what follows its length. `version` is the connection's, and unused by
+ * One packet: its first byte and what follows its length. `version` is the connection's, and unused
+ * by
  * CONNECT. Throws `WkProtoError` for anything that is no packet of a client.
  */
 export function decodeWkPacket(first: number, body: Uint8Array, version: number): WkClientPacket {

@@ -24,7 +24,8 @@ export const CLOSE = {
 const REASON_BYTES_MAX = 123;
 
 /**
- * One client connection. There are tens of thousands of them, mostly silent: so it is one flat object,
+ * One client connection. There are tens of thousands of them, mostly silent: so it is one flat
+ * object,
  * without closures, timers, maps or buffers of its own until a client makes them necessary.
  */
 export class ClientSession implements RoutedSession {
@@ -47,7 +48,10 @@ export class ClientSession implements RoutedSession {
   #sendTokens: number;
   #refilledAtMs: number;
   #endedWith: { readonly code: number; readonly reason: string } | undefined = undefined;
-  /** Between the connect frame and its reply: channels to join with the reply, frames to handle after it. */
+  /**
+   * Between the connect frame and its reply: channels to join with the reply, frames to handle
+   * after it.
+   */
   #early: { readonly joins: Set<ChannelKey>; readonly frames: ClientFrame[] } | undefined =
     undefined;
 
@@ -145,7 +149,9 @@ export class ClientSession implements RoutedSession {
     return this.room.services.sessions.attach(this);
   }
 
-  /** To be called in the tick of the reply to connect, so that no message comes before that reply. */
+  /**
+   * To be called in the tick of the reply to connect, so that no message comes before that reply.
+   */
   connected(): void {
     const early = this.#early;
     this.#early = undefined;

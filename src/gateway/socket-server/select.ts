@@ -9,7 +9,8 @@ interface Log {
 }
 
 /**
- * uWS where it has a native binary for this Node, else ws; says which. A wish for `uws` that cannot be
+ * uWS where it has a native binary for this Node, else ws; says which. A wish for `uws` that cannot
+ * be
  * met throws at the first server, with `ERR_UWS_MISSING`.
  */
 export function selectSocketServer(log: Log, wish: 'auto' | 'uws' | 'ws'): SocketServerFactory {

@@ -1,7 +1,10 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** What the adapter uses of uWebSockets.js; its own types lack the listen call with a host and options. */
+/**
+ * What the adapter uses of uWebSockets.js; its own types lack the listen call with a host and
+ * options.
+ */
 export interface NativeSocket {
   send(frame: Uint8Array | string, isBinary: boolean): number;
   publish(topic: string, frame: Uint8Array | string, isBinary: boolean): boolean;

@@ -7,8 +7,10 @@ import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.
 import { nextSocketId } from './socket-id.ts';
 
 /**
- * uWS closes with 1006 and without a Close frame what is over its own limit. So its limit is set well
- * above ours, which we apply ourselves with 1009; only frames over this one end without a Close frame.
+ * uWS closes with 1006 and without a Close frame what is over its own limit. So its limit is set
+ * well
+ * above ours, which we apply ourselves with 1009; only frames over this one end without a Close
+ * frame.
  */
 const NATIVE_FRAME_BYTES_MIN = 4 * 1024 * 1024;
 const DROPPED = 2;
@@ -190,7 +192,8 @@ class UwsServer<Data> implements SocketServer<Data> {
   publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void {
     this.#flush();
     const native = (except as UwsSocket<Data>).native;
-    // A socket without any topic publishes nothing, so one outside the topic must not be the sender.
+    // A socket without any topic publishes nothing, so one outside the topic must not be the
+    // sender.
     if (native?.isSubscribed(topic)) native.publish(topic, frame, typeof frame !== 'string');
     else this.publish(topic, frame);
   }
@@ -264,7 +267,8 @@ class UwsServer<Data> implements SocketServer<Data> {
 }
 
 /**
- * uWS leaves SO_REUSEADDR out where it is given port 0, and then nobody can bind that port again while
+ * uWS leaves SO_REUSEADDR out where it is given port 0, and then nobody can bind that port again
+ * while
  * an accepted connection lives. So a port that the system picked is given to it as a chosen one.
  */
 async function freePort(host: string): Promise<number> {

@@ -60,7 +60,10 @@ class WsSocket<Data> implements Socket<Data> {
     return this.write(frameBytes(frame));
   }
 
-  /** Writes past ws, which has no queue of its own without compression; frames of a tick go together. */
+  /**
+   * Writes past ws, which has no queue of its own without compression; frames of a tick go
+   * together.
+   */
   write(bytes: Buffer): boolean {
     if (this.#ws.readyState !== OPEN) return false;
     if (this.#wire.writableLength + bytes.length > this.#server.limits.queueBytesMax) {
