@@ -87,7 +87,7 @@ export class Scenario {
   }
 
   /** Publishes `text` under itself as client message number. */
-  publish(number: number, text: string): Promise<PublishResult> {
+  async publish(number: number, text: string): Promise<PublishResult> {
     const sender = 'sender' as Uid;
     const payload = new TextEncoder().encode(text);
     const sending = this.sim.messages.add({
@@ -100,7 +100,9 @@ export class Scenario {
     sending.attempts = 1;
     const { publisher } = this.core(number).services;
     const request = { ...PLAIN, channel: CHANNEL, sender, clientMsgNo: text, payload };
-    return this.#value(publisher.publish(request));
+    const result = await this.#value<PublishResult>(publisher.publish(request));
+    sending.result = result;
+    return result;
   }
 
   /** Opens a session of `uid` on the node. */

@@ -54,6 +54,6 @@ function isOwed(
   session: { readonly uid: Uid; readonly member: string },
 ): boolean {
   if (sim.isContested(sending.channel, session.uid)) return false;
-  const pair = sim.subscriptions.pair(sending.channel, session.uid);
-  return pair.routedSince(sim.node(session.member).id, sending.calledMs);
+  const pair = sim.subscriptions.find(sending.channel, session.uid);
+  return pair?.routedSince(sim.node(session.member).id, sending.calledMs) ?? false;
 }

@@ -140,6 +140,11 @@ export class SubscriptionTruth {
     return pair;
   }
 
+  /** Undefined where nobody ever called for it. */
+  find(channel: ChannelKey, uid: Uid): Pair | undefined {
+    return this.#pairs.get(`${channel} ${uid}`);
+  }
+
   pairs(): Iterable<Pair> {
     return this.#pairs.values();
   }
