@@ -33,7 +33,7 @@ export class AcceptedSide {
   }
 
   opened(end: LinkEnd): void {
-    const { options, limits, counters, catchingUp } = this.#context;
+    const { options, limits, counters, offersRows } = this.#context;
     const { replica, log } = options;
     this.#end = end;
     this.#applied = 0;
@@ -45,7 +45,7 @@ export class AcceptedSide {
         if (current()) this.#answerSoon();
       },
     });
-    this.#server = new RangeServer({ replica, limits, log, end, catchingUp });
+    this.#server = new RangeServer({ replica, limits, log, end, offersRows });
   }
 
   closed(): void {

@@ -5,23 +5,33 @@ export interface CatchUpPeer {
   /** Its Hello came, on a link that is open. */
   readonly reached: boolean;
   readonly catchingUp: boolean;
-  readonly empty: boolean;
+  /** Its vector as last reported; undefined where it is not reached. */
+  readonly rows: () => Iterable<VectorRow> | undefined;
   /** Its vector when it first said Hello as a store that has caught up. */
   readonly target: readonly VectorRow[] | undefined;
 }
 
-export type CaughtUp = 'alone' | 'all stores are empty' | 'a peer' | undefined;
+export type CaughtUp = 'alone' | 'a peer' | 'every store is new';
 
 /**
  * May this store take writes? Alone: yes. With a peer whose vector at Hello is on this disk: yes. Where
- * every rostered store was reached and is empty, as this one: yes. Otherwise a peer may hold what would
- * be overwritten, so: not yet.
+ * every rostered store is new, as this one, nobody has more than they have together: yes, once that is
+ * on this disk. Otherwise a peer may hold what would be overwritten, so: not yet (undefined).
  */
-export function caughtUp(own: readonly VectorRow[], peers: readonly CatchUpPeer[]): CaughtUp {
+export function caughtUp(
+  own: readonly VectorRow[],
+  peers: readonly CatchUpPeer[],
+): CaughtUp | undefined {
   if (peers.length === 0) return 'alone';
   const vector = new VersionVector(Number.POSITIVE_INFINITY);
   vector.addAll(own);
-  if (peers.some(({ target }) => target && vector.missing(target).length === 0)) return 'a peer';
-  const empty = (peer: CatchUpPeer): boolean => peer.reached && peer.empty;
-  return own.length === 0 && peers.every(empty) ? 'all stores are empty' : undefined;
+  const has = (rows: Iterable<VectorRow> | undefined): boolean =>
+    rows !== undefined && vector.missing(rows).length === 0;
+  if (peers.some(({ target }) => has(target))) return 'a peer';
+  return allNew(peers) && peers.every(({ rows }) => has(rows())) ? 'every store is new' : undefined;
+}
+
+/** Every rostered store was reached and has not caught up: there is no better source than these. */
+export function allNew(peers: readonly CatchUpPeer[]): boolean {
+  return peers.every(({ reached, catchingUp }) => reached && catchingUp);
 }

@@ -17,6 +17,8 @@ export interface PeerContext {
   readonly roster: () => Roster;
   /** This store has not caught up yet. */
   readonly catchingUp: () => boolean;
+  /** False while this store has not caught up, and a better source may exist. */
+  readonly offersRows: () => boolean;
   readonly takenElsewhere: (member: MemberId) => readonly DotRange[];
   readonly lost: (member: MemberId, actor: ActorId) => boolean;
   /** A link became ready, a vector was reported, an answer landed: something may be missing here. */

@@ -133,7 +133,7 @@ export class Peer implements PeerHolding {
     return {
       reached: vector !== undefined,
       catchingUp: this.#catchingUp,
-      empty: vector !== undefined && vector.actors().length === 0,
+      rows: () => vector?.rows(),
       target: this.#target,
     };
   }

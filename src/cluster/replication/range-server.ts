@@ -9,8 +9,8 @@ export interface RangeServerOptions {
   readonly limits: ReplicationLimits;
   readonly log: ReplicatorOptions['log'];
   readonly end: LinkEnd;
-  /** While this store has not caught up it offers nothing. */
-  readonly catchingUp: () => boolean;
+  /** False: nothing is answered; its asker did not know yet and asks another member. */
+  readonly offersRows: () => boolean;
 }
 
 /**
@@ -27,12 +27,8 @@ export class RangeServer {
   }
 
   pull({ request, ranges, bytesMax }: Pull): void {
-    const { replica, limits, end, catchingUp } = this.#options;
-    if (catchingUp()) {
-      end.send({ type: 'pulled', request, operations: [], covered: [], more: false });
-      return;
-    }
-    if (this.#busy) return;
+    const { replica, limits, end, offersRows } = this.#options;
+    if (this.#busy || !offersRows()) return;
     const asked = ranges.slice(0, limits.pullRangesMax);
     this.#serve(replica.operations(asked, Math.min(bytesMax, limits.pullBytesMax)), (answer) => {
       const more = answer.more || asked.length < ranges.length;
@@ -42,8 +38,8 @@ export class RangeServer {
 
   /** The vector is captured before the first row is read: it claims nothing that the rows may lack. */
   snapshot({ request, shard, after, bytesMax }: SnapshotWanted): void {
-    const { replica, limits, end, catchingUp } = this.#options;
-    if (catchingUp() || this.#busy) return;
+    const { replica, limits, end, offersRows } = this.#options;
+    if (this.#busy || !offersRows()) return;
     if (after === undefined) {
       const vector = replica.durableVector().filter((row) => row.shard === shard);
       this.#snapshot = { shard, vector };

@@ -4,7 +4,7 @@ import type { Operation } from '../../core/operation.ts';
 import type { Timer } from '../../runtime/port.ts';
 import { PROTOCOL, type InterestItem, type PeerMessage, type Refused } from '../link/message.ts';
 import type { Link, LinkHandler } from '../link/port.ts';
-import { caughtUp } from './catch-up.ts';
+import { allNew, caughtUp } from './catch-up.ts';
 import { checkHello } from './hello.ts';
 import { OwnInterest } from './interest.ts';
 import { LinkEnd } from './link-end.ts';
@@ -158,6 +158,7 @@ export class Replicator implements Replication {
       reach: this.#reach,
       roster: () => this.#roster,
       catchingUp: () => this.#catchingUp,
+      offersRows: () => !this.#catchingUp || this.#allNew(),
       takenElsewhere: (member) =>
         [...this.#peers.values()].flatMap((peer) =>
           peer.member === member ? [] : peer.opened.puller.asked(),
@@ -199,7 +200,8 @@ export class Replicator implements Replication {
     if (this.#stopped() || !peer) return;
     this.#checkCaughtUp();
     const [from, to] = [peer.reporting, peer.opened.end];
-    if (!peer.isSource || !from || !to || this.#snapshot.running) return;
+    const source = peer.isSource || (this.#catchingUp && this.#allNew());
+    if (!source || !from || !to || this.#snapshot.running) return;
     if (this.#catchingUp) {
       const missing = this.#options.replica.missing(from.vector.rows());
       if (this.#snapshot.begin(to, dotsIn(missing))) return;
@@ -213,6 +215,10 @@ export class Replicator implements Replication {
 
   #considerSoon(): void {
     this.#options.runtime.timers.soon(() => this.#considerAll());
+  }
+
+  #allNew(): boolean {
+    return allNew([...this.#peers.values()].map((peer) => peer.catchUp()));
   }
 
   #checkCaughtUp(): void {

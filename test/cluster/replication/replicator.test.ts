@@ -294,3 +294,18 @@ test('a frame on the wrong side of a link closes it, and it opens again', async 
   await cluster.until(() => cluster.live(X, Y), 3_000);
   t.pass();
 });
+
+test('when every store is new and holds a part, they put the parts together', async (t) => {
+  const cluster = await startAll([X, Y]);
+  cluster.node(X).process.pause();
+  cluster.write(Y, 0, 50);
+  await cluster.world.run(2_000);
+  const rows = cluster.node(Y).disk.snapshot();
+  cluster.kill(X);
+  cluster.kill(Y);
+  const x = await cluster.startWith(X, undefined, { catchingUp: true });
+  const y = await cluster.startWith(Y, rows, { catchingUp: true });
+  await cluster.until(() => x.replicator.mayWrite() && y.replicator.mayWrite(), 10_000);
+  await cluster.until(() => cluster.has(X, 49) && cluster.equal(X, Y), 3_000);
+  t.pass();
+});
