@@ -99,9 +99,14 @@ export class SimulatedNode {
     return vector;
   }
 
-  /** True where its index, as it is now, knows that the user is banned. */
+  /**
+   * True where its index was told that the user is banned, and no allow is on its disk (which may have
+   * come in the group whose changes are being told).
+   */
   deniesRouting(channel: ChannelKey, uid: Uid): boolean {
-    return this.#run?.denials.has(denyKey(channel, uid, 'ban')) ?? false;
+    const key = denyKey(channel, uid, 'ban');
+    const told = this.#run?.denials.has(key) ?? false;
+    return told && isLive(this.core?.replica.read(key) ?? []);
   }
 
   start(): void {

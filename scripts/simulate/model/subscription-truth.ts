@@ -82,8 +82,11 @@ export class Pair {
       (held) => !held.knownBy.has(answer.at) && !answer.presented.includes(held.receipt),
     );
     this.#held = left;
-    this.#become(left.length > 0 || this.#stray ? 'unknown' : 'out');
-    if (this.#expected !== 'out') return;
+    // A second removal knows nothing of what the first one removed elsewhere.
+    if (this.#expected === 'out') return;
+    const next = left.length > 0 || this.#stray ? 'unknown' : 'out';
+    this.#become(next);
+    if (next === 'unknown') return;
     this.#replaced = [];
     for (const member of answer.knownBy) this.knownBy.set(member, answer.nowMs);
   }
