@@ -6,8 +6,6 @@ import type {
   StoreLocation,
   StoreStatus,
 } from '../../../src/storage/port.ts';
-import type { Runtime, Timer } from '../../../src/runtime/port.ts';
-import { systemRuntime } from '../../../src/runtime/system.ts';
 import { until } from '../../support/until.ts';
 
 /** One adapter on an empty disk of its own. */
@@ -17,18 +15,6 @@ export interface Bench {
   healDisk(): void;
   remove(): Promise<void>;
 }
-
-/** Timers that keep the test's process alive while it waits for one. */
-export const testRuntime: Runtime = {
-  ...systemRuntime,
-  timers: {
-    after(delayMs, task): Timer {
-      const handle = setTimeout(task, delayMs);
-      return { cancel: () => clearTimeout(handle) };
-    },
-    soon: (task) => void setImmediate(task),
-  },
-};
 
 export const ALL = { gte: '', lt: '\u{10ffff}' } as const;
 

@@ -7,7 +7,8 @@ import {
   type LevelDatabase,
   type LevelStoreOptions,
 } from '../../../src/storage/level-store.ts';
-import { testRuntime, type Bench } from './contract.ts';
+import { testRuntime } from '../../support/runtime.ts';
+import type { Bench } from './contract.ts';
 
 export interface LevelBench extends Bench {
   readonly path: string;

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { LevelStoreLocation } from '../../../src/storage/level-store.ts';
 import { until } from '../../support/until.ts';
-import { bytes, collect, durable, testRuntime, texts } from './contract.ts';
+import { testRuntime } from '../../support/runtime.ts';
+import { bytes, collect, durable, texts } from './contract.ts';
 import { makeLevelBench } from './level-bench.ts';
 
 const WRITER = fileURLToPath(new URL('./level-writer.ts', import.meta.url));

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { MemoryStoreLocation } from '../../../src/storage/memory-store.ts';
-import { storeContract, testRuntime } from './contract.ts';
+import { testRuntime } from '../../support/runtime.ts';
+import { storeContract } from './contract.ts';
 import { storeProperties } from './properties.ts';
 
 function makeBench() {
