@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import type { Finding } from './model/findings.ts';
 import { runSeed, type RunOptions, type RunResult } from './run.ts';
 
 /** Seeds that `npm run check` runs; each once found something. */
@@ -51,7 +52,7 @@ async function main(): Promise<number> {
   let failed = 0;
   for (const seed of seeds) {
     const options: RunOptions = { seed, nodes: args.nodes, print };
-    let result = await runSeed(options);
+    let result = await run(options);
     if (args.check && seed === seeds[0]) result = await twice(result, options);
     if (result.findings.length > 0) {
       failed += 1;
@@ -72,9 +73,39 @@ function seedsOf(args: Arguments): readonly number[] {
   return Array.from({ length: args.seeds }, (_, index) => args.from + index);
 }
 
+/** What is thrown where no code under test can catch it ends the seed, not the program. */
+async function run(options: RunOptions): Promise<RunResult> {
+  const thrown: unknown[] = [];
+  const note = (error: unknown): void => void thrown.push(error);
+  process.on('unhandledRejection', note);
+  try {
+    const result = await runSeed(options);
+    return { ...result, findings: [...result.findings, ...thrown.map(findingOf)] };
+  } catch (error) {
+    return { ...NOTHING, seed: options.seed, findings: [error, ...thrown].map(findingOf) };
+  } finally {
+    process.off('unhandledRejection', note);
+  }
+}
+
+function findingOf(error: unknown): Finding {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { invariant: 0, atMs: 0, text };
+}
+
+const NOTHING: Omit<RunResult, 'seed' | 'findings'> = {
+  faults: [],
+  traceHash: '',
+  events: 0,
+  operations: 0,
+  messages: 0,
+  rebuilds: 0,
+  convergedMs: undefined,
+};
+
 /** Invariant 14: the same seed gives the same trace. */
 async function twice(first: RunResult, options: RunOptions): Promise<RunResult> {
-  const second = await runSeed(options);
+  const second = await run(options);
   if (first.traceHash === second.traceHash) return first;
   const text = `traces differ: ${first.traceHash} and ${second.traceHash}`;
   return { ...first, findings: [...first.findings, { invariant: 14, atMs: 0, text }] };

@@ -12,7 +12,7 @@ import type {
   SubscriptionResult,
   WaitFor,
 } from '../../src/messaging/port.ts';
-import type { NodeCore } from '../../src/node-core.ts';
+import type { NodeCore } from '../../src/node/core.ts';
 
 export const CHANNEL = '2/news' as ChannelKey;
 

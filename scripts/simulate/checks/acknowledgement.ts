@@ -1,7 +1,7 @@
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
 import { messageKey } from '../../../src/core/row-key.ts';
 import type { SubscriptionResult } from '../../../src/messaging/port.ts';
-import type { NodeCore } from '../../../src/node-core.ts';
+import type { NodeCore } from '../../../src/node/core.ts';
 import type { NodeRun } from '../cluster/node.ts';
 import type { Sending } from '../model/message-truth.ts';
 import type { Simulation } from '../simulation.ts';

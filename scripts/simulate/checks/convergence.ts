@@ -2,7 +2,7 @@ import { crc32 } from '../../../src/core/checksum.ts';
 import { SHARDS } from '../../../src/core/placement.ts';
 import type { Row } from '../../../src/core/row.ts';
 import type { RowKey } from '../../../src/core/row-key.ts';
-import type { NodeCore } from '../../../src/node-core.ts';
+import type { NodeCore } from '../../../src/node/core.ts';
 import type { Simulation } from '../simulation.ts';
 
 const CHUNK_BYTES = 1024 * 1024;

@@ -1,7 +1,7 @@
 import { isLive } from '../../../src/core/row.ts';
 import { formatDot } from '../../../src/core/dot.ts';
 import { VersionVector, type VectorRow } from '../../../src/core/version-vector.ts';
-import type { NodeCore } from '../../../src/node-core.ts';
+import type { NodeCore } from '../../../src/node/core.ts';
 import type { KnownWrite } from '../model/write-registry.ts';
 import type { Simulation } from '../simulation.ts';
 

@@ -6,7 +6,7 @@ import type { Simulation } from '../simulation.ts';
 import type { SeededRandom } from '../world/random.ts';
 import type { Sending } from '../model/message-truth.ts';
 import { SimulatedSession } from './session.ts';
-import type { NodeCore } from '../../../src/node-core.ts';
+import type { NodeCore } from '../../../src/node/core.ts';
 
 const ANSWER_TIMEOUT_MS = 7_000;
 const ATTEMPTS_MAX = 3;

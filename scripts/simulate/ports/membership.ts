@@ -100,6 +100,7 @@ export class SimulatedMembership implements Membership {
   #roster: Roster = { epoch: 0, members: [] };
   #live: ReadonlySet<MemberId> = new Set();
   #status: MembershipStatus = { state: 'ok' };
+  #started = false;
   #stopped = false;
 
   constructor(etcd: SimulatedEtcd, process: VirtualProcess) {
@@ -124,6 +125,7 @@ export class SimulatedMembership implements Membership {
           this.#process.after(1_000, 'etcd retry', attempt);
           return;
         }
+        this.#started = true;
         this.#loop('keepalive', KEEPALIVE_MS, () => this.#keepAlive());
         this.#loop('re-list', RELIST_MS, () => this.refresh());
         resolve(this.#roster);
@@ -160,7 +162,7 @@ export class SimulatedMembership implements Membership {
   /** A list after a watch event, or in case one was missed. */
   refresh(): void {
     this.#process.enter(() => {
-      if (this.#stopped || !this.#etcd.up) return;
+      if (this.#stopped || !this.#started || !this.#etcd.up) return;
       const { roster } = this.#etcd;
       if (roster.epoch !== this.#roster.epoch) {
         this.#roster = roster;
