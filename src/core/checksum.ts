@@ -6,12 +6,12 @@ for (let n = 0; n < 256; n++) {
 }
 
 /**
- * CRC-32 (IEEE 802.3) of `bytes[from, to)`; `seed` is the checksum of what came before.
+ * CRC-32 (IEEE 802.3) of `bytes[0, end)`; `seed` is the checksum of what came before.
  * About 2 ns a byte: rows are short, so a native call would cost more than it saves.
  */
-export function crc32(bytes: Uint8Array, seed = 0, from = 0, to = bytes.length): number {
+export function crc32(bytes: Uint8Array, seed = 0, end = bytes.length): number {
   let c = ~seed;
-  for (let i = from; i < to; i++) c = TABLE[(c ^ bytes[i]!) & 255]! ^ (c >>> 8);
+  for (let i = 0; i < end; i++) c = TABLE[(c ^ bytes[i]!) & 255]! ^ (c >>> 8);
   return ~c >>> 0;
 }
 

@@ -185,7 +185,7 @@ function readContext(spans: number): Context {
 }
 
 function seal(seed: number): Uint8Array {
-  writer.uint32(crc32(writer.bytes, seed, 0, writer.at));
+  writer.uint32(crc32(writer.bytes, seed, writer.at));
   return writer.take();
 }
 
@@ -193,7 +193,7 @@ function seal(seed: number): Uint8Array {
 function open(bytes: Uint8Array, seed: number): RowError | undefined {
   const end = bytes.length - CRC_BYTES;
   if (end < 2) return 'truncated';
-  if (crc32(bytes, seed, 0, end) !== uint32At(bytes, end)) return 'checksum';
+  if (crc32(bytes, seed, end) !== uint32At(bytes, end)) return 'checksum';
   if (bytes[0] !== FORMAT) return 'format';
   reader.begin(bytes, end);
   reader.at = 1;

@@ -27,7 +27,7 @@ test('CRC-32: in parts as in one, of a text as of its bytes', (t) => {
   fc.assert(
     fc.property(fc.uint8Array(), fc.nat(), (bytes, cut) => {
       const at = bytes.length === 0 ? 0 : cut % bytes.length;
-      t.is(crc32(bytes, crc32(bytes, 0, 0, at), at), crc32(bytes));
+      t.is(crc32(bytes.subarray(at), crc32(bytes, 0, at)), crc32(bytes));
     }),
   );
   fc.assert(
