@@ -65,6 +65,15 @@ export function shardPrefix(kind: Kind, shard: number): string {
   return kind + HEX[shard]! + SEPARATOR;
 }
 
+/** The reverse of a live subscription: present exactly while the row s/… is live. */
+export function reverseKey(uid: Uid, channel: ChannelKey): string {
+  return reversePrefix(uid) + channel;
+}
+
+export function reversePrefix(uid: Uid): string {
+  return 'u' + SEPARATOR + uid + SEPARATOR;
+}
+
 /** The first key after every key that starts with `prefix`; prefixes end in `SEPARATOR`. */
 export function rangeEnd(prefix: string): string {
   return prefix.slice(0, -1) + '\u0002';

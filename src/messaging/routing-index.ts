@@ -1,7 +1,6 @@
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import { isLive } from '../core/row.ts';
-import { denyKey, rangeEnd, splitRowKey, subscriptionKey } from '../core/row-key.ts';
-import { reversePrefix } from '../storage/layout.ts';
+import { denyKey, rangeEnd, reversePrefix, splitRowKey, subscriptionKey } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
 import type { OnlineDevice, RoutedSession, SessionRegistry } from './port.ts';

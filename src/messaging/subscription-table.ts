@@ -4,11 +4,11 @@ import { isLive } from '../core/row.ts';
 import {
   channelPrefix,
   rangeEnd,
+  reversePrefix,
   SEPARATOR,
   shardPrefix,
   subscriptionKey,
 } from '../core/row-key.ts';
-import { reversePrefix } from '../storage/layout.ts';
 import type { Store } from '../storage/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 import type { SubscriptionDigest } from './port.ts';

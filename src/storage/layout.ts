@@ -1,4 +1,4 @@
-import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
+import type { ActorId } from '../core/ids.ts';
 import { SEPARATOR } from '../core/row-key.ts';
 
 /**
@@ -22,15 +22,6 @@ export function vectorKey(actor: ActorId, shard: number): string {
 
 export const VECTOR_RANGE = { gte: 'v', lt: 'w' } as const;
 export const LOG_RANGE = { gte: 'l', lt: 'm' } as const;
-
-/** The reverse of a live subscription: present exactly while the row s/… is live. */
-export function reverseKey(uid: Uid, channel: ChannelKey): string {
-  return 'u' + SEPARATOR + uid + SEPARATOR + channel;
-}
-
-export function reversePrefix(uid: Uid): string {
-  return 'u' + SEPARATOR + uid + SEPARATOR;
-}
 
 /** Small facts of this node alone: store id, reservations, peers' last vectors, the last roster. */
 export function factKey(name: string): string {

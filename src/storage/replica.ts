@@ -5,12 +5,12 @@ import { nextHlc, type Hlc } from '../core/hybrid-clock.ts';
 import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
 import { entryOf, OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
 import { EMPTY_ROW, hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
-import { splitRowKey, type RowKey } from '../core/row-key.ts';
+import { reverseKey, splitRowKey, type RowKey } from '../core/row-key.ts';
 import { VersionVector, type VectorRow } from '../core/version-vector.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { DurableVector } from './durable-vector.ts';
-import { factKey, logKey, reverseKey, vectorKey, VECTOR_RANGE } from './layout.ts';
+import { factKey, logKey, vectorKey, VECTOR_RANGE } from './layout.ts';
 import type { Mutation, Store } from './port.ts';
 import { readOperations, readRows } from './replica-reader.ts';
 import type {

@@ -53,7 +53,9 @@ test('a message is durable when acknowledged, numbered without holes, delivered 
   const { core, deliveries, location, stop } = await startLoneCore();
   const channel = group('g3');
   const results = await Promise.all(
-    Array.from({ length: 5 }, (_, i) => core.services.publisher.publish(message(channel, 'a', `m${i}`))),
+    Array.from({ length: 5 }, (_, i) =>
+      core.services.publisher.publish(message(channel, 'a', `m${i}`)),
+    ),
   );
   t.deepEqual(
     results.map((result) => result.ok && result.value.messageSeq),
@@ -61,7 +63,13 @@ test('a message is durable when acknowledged, numbered without holes, delivered 
   );
   t.deepEqual(
     deliveries.map(({ message: { messageSeq }, prevSeq }) => [messageSeq, prevSeq]),
-    [[1, 0], [2, 1], [3, 2], [4, 3], [5, 4]],
+    [
+      [1, 0],
+      [2, 1],
+      [3, 2],
+      [4, 3],
+      [5, 4],
+    ],
   );
   const ids = results.map((result) => (result.ok ? result.value.messageId : 0n));
   t.is(new Set(ids).size, 5);
@@ -198,7 +206,12 @@ test('S2-7 F24 the late close of an old session cannot take away its successor',
 test('a failing disk refuses new work with the reason, and takes it again by itself', async (t) => {
   const { core, location, stop } = await startLoneCore();
   const { subscriptions } = core.services;
-  const request = { channel: group('g9'), uids: [uid('a')], cause: 'client', waitFor: 'local' } as const;
+  const request = {
+    channel: group('g9'),
+    uids: [uid('a')],
+    cause: 'client',
+    waitFor: 'local',
+  } as const;
   location.fail();
   const staged = subscriptions.subscribe(request);
   await new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { StaticMembership } from '../../src/cluster/membership/static.ts';
 import type { Link, LinkHandler, PeerTransport } from '../../src/cluster/link/port.ts';
 import { parseMemberId, type ChannelKey, type Uid } from '../../src/core/ids.ts';
 import type { Delivery, Fanout, PublishRequest, RoutedSession } from '../../src/messaging/port.ts';
-import { createNodeCore, type NodeCore } from '../../src/node-core.ts';
+import { createNodeCore, type NodeCore } from '../../src/node/core.ts';
 import { silentLog } from '../../src/observability/log.ts';
 import { testRuntime } from './runtime.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
@@ -57,7 +57,9 @@ export interface LoneCore {
 }
 
 /** The core of a lone node on a memory store, with the real clock. */
-export async function startLoneCore(location = new MemoryStoreLocation({ runtime: testRuntime })): Promise<LoneCore> {
+export async function startLoneCore(
+  location = new MemoryStoreLocation({ runtime: testRuntime }),
+): Promise<LoneCore> {
   const id = parseMemberId('n1');
   if (!id.ok) throw new Error(id.error);
   const self = {
@@ -69,7 +71,10 @@ export async function startLoneCore(location = new MemoryStoreLocation({ runtime
     adminAddress: '127.0.0.1:1',
   };
   const deliveries: Delivery[] = [];
-  const fanout: Fanout = { deliver: (delivery) => void deliveries.push(delivery), notify: () => {} };
+  const fanout: Fanout = {
+    deliver: (delivery) => void deliveries.push(delivery),
+    notify: () => {},
+  };
   const store = await location.open();
   const core = await createNodeCore(
     { cluster: 'test', self, slots: 1 },

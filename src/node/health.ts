@@ -1,6 +1,6 @@
-import type { MembershipStatus } from './cluster/membership/port.ts';
-import type { PeerState } from './cluster/replication/port.ts';
-import type { StoreStatus } from './storage/port.ts';
+import type { MembershipStatus } from '../cluster/membership/port.ts';
+import type { PeerState } from '../cluster/replication/port.ts';
+import type { StoreStatus } from '../storage/port.ts';
 
 export interface HealthFacts {
   readonly phase: 'starting' | 'running' | 'stopping';
@@ -31,7 +31,9 @@ export function judgeHealth(facts: HealthFacts): Health {
   if (!facts.mayWrite) reasons.push('the store is catching up with the cluster');
   const degraded = facts.peers
     .filter((peer) => !peer.live)
-    .map((peer) => `peer ${peer.member} is not heard${peer.lastError ? `: ${peer.lastError}` : ''}`);
+    .map(
+      (peer) => `peer ${peer.member} is not heard${peer.lastError ? `: ${peer.lastError}` : ''}`,
+    );
   if (facts.membership.state === 'frozen') {
     degraded.push(`the roster is frozen: ${facts.membership.reason}`);
   }

@@ -1,13 +1,13 @@
-import type { EventHub } from './admin/event-hub.ts';
-import type { PeerState } from './cluster/replication/port.ts';
-import type { ChannelKey, MemberId, Uid } from './core/ids.ts';
-import type { Roster } from './core/member.ts';
-import { isLive } from './core/row.ts';
-import { splitRowKey } from './core/row-key.ts';
-import type { RoutedSession } from './messaging/port.ts';
-import type { Clock } from './runtime/port.ts';
-import type { StoreStatus } from './storage/port.ts';
-import type { Applied } from './storage/replica-port.ts';
+import type { EventHub } from '../admin/event-hub.ts';
+import type { PeerState } from '../cluster/replication/port.ts';
+import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
+import type { Roster } from '../core/member.ts';
+import { isLive } from '../core/row.ts';
+import { splitRowKey } from '../core/row-key.ts';
+import type { RoutedSession } from '../messaging/port.ts';
+import type { Clock } from '../runtime/port.ts';
+import type { StoreStatus } from '../storage/port.ts';
+import type { Applied } from '../storage/replica-port.ts';
 
 /** Turns the rooms' changes into the events that an operator may watch. */
 export class NodeEvents {

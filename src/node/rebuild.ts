@@ -1,13 +1,13 @@
-import { decodeRemembered } from './cluster/replication/peer-memory.ts';
-import type { DotRange } from './core/dot.ts';
-import { VersionVector } from './core/version-vector.ts';
-import type { NodeCore } from './node-core.ts';
-import type { Log } from './observability/log.ts';
-import type { Runtime } from './runtime/port.ts';
-import { factKey } from './storage/layout.ts';
-import type { Store, StoreLocation } from './storage/port.ts';
-import { PEER_VECTOR_PREFIX } from './storage/replica-port.ts';
-import { ASIDE_FACT, resubmitUncovered } from './storage/rebuild.ts';
+import { decodeRemembered } from '../cluster/replication/peer-memory.ts';
+import type { DotRange } from '../core/dot.ts';
+import { VersionVector } from '../core/version-vector.ts';
+import type { NodeCore } from './core.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import { factKey } from '../storage/layout.ts';
+import type { Store, StoreLocation } from '../storage/port.ts';
+import { PEER_VECTOR_PREFIX } from '../storage/replica-port.ts';
+import { ASIDE_FACT, resubmitUncovered } from '../storage/rebuild.ts';
 
 export interface RebuildOptions {
   readonly core: NodeCore;

@@ -1,28 +1,28 @@
-import type { Membership } from './cluster/membership/port.ts';
-import type { PeerTransport } from './cluster/link/port.ts';
-import type { ReplicationLimits } from './cluster/replication/options.ts';
-import type { PeerState } from './cluster/replication/port.ts';
-import { Replicator } from './cluster/replication/replicator.ts';
-import type { MemberId } from './core/ids.ts';
-import type { Member, Roster } from './core/member.ts';
-import type { SlotNumber } from './core/sequence.ts';
-import { ChannelHeads } from './messaging/channel-heads.ts';
-import { Delivery } from './messaging/delivery.ts';
-import { DirectoryService } from './messaging/directory.ts';
-import { MessageIds } from './messaging/message-ids.ts';
-import type { Fanout, RoutedSession, Services } from './messaging/port.ts';
-import { Presence } from './messaging/presence.ts';
-import { PublishService } from './messaging/publisher.ts';
-import { RoutingIndex } from './messaging/routing-index.ts';
-import { SendPermissions } from './messaging/send-permissions.ts';
-import { SubscriptionService } from './messaging/subscriptions.ts';
-import { SubscriptionTable } from './messaging/subscription-table.ts';
-import { WriteGate } from './messaging/write-gate.ts';
-import type { Log } from './observability/log.ts';
-import type { Runtime } from './runtime/port.ts';
-import type { Store } from './storage/port.ts';
-import type { Applied } from './storage/replica-port.ts';
-import { ReplicatedStore } from './storage/replica.ts';
+import type { Membership } from '../cluster/membership/port.ts';
+import type { PeerTransport } from '../cluster/link/port.ts';
+import type { ReplicationLimits } from '../cluster/replication/options.ts';
+import type { PeerState } from '../cluster/replication/port.ts';
+import { Replicator } from '../cluster/replication/replicator.ts';
+import type { MemberId } from '../core/ids.ts';
+import type { Member, Roster } from '../core/member.ts';
+import type { SlotNumber } from '../core/sequence.ts';
+import { ChannelHeads } from '../messaging/channel-heads.ts';
+import { Delivery } from '../messaging/delivery.ts';
+import { DirectoryService } from '../messaging/directory.ts';
+import { MessageIds } from '../messaging/message-ids.ts';
+import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
+import { Presence } from '../messaging/presence.ts';
+import { PublishService } from '../messaging/publisher.ts';
+import { RoutingIndex } from '../messaging/routing-index.ts';
+import { SendPermissions } from '../messaging/send-permissions.ts';
+import { SubscriptionService } from '../messaging/subscriptions.ts';
+import { SubscriptionTable } from '../messaging/subscription-table.ts';
+import { WriteGate } from '../messaging/write-gate.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import type { Store } from '../storage/port.ts';
+import type { Applied, ReplicaListener } from '../storage/replica-port.ts';
+import { ReplicatedStore } from '../storage/replica.ts';
 
 /** What a node's core is made of besides its own code; the simulator brings other adapters. */
 export interface CorePorts {
@@ -99,21 +99,12 @@ export async function createNodeCore(
     ...(intervalsMax === undefined ? {} : { intervalsMax }),
   });
   const catchingUp = noteCatchingUp(replica);
-  const onRoster = (roster: Roster): void => {
-    replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
-    listener.onRoster?.(roster);
-  };
-  const roster = await membership.start(options.self, readRoster(replica), {
-    onRoster(next) {
-      onRoster(next);
-      replicator?.updateRoster(next);
-    },
-    onLive: (live) => listener.onLive?.(live),
-  });
-  onRoster(roster);
+  let replicator: Replicator | undefined;
+  const roster = await join(options.self, { replica, membership, listener }, (next) =>
+    replicator?.updateRoster(next),
+  );
   const self = roster.members.find((member) => member.id === options.self.id) ?? options.self;
   const numbering = { slot: self.slot, slots: options.slots };
-  let replicator: Replicator | undefined;
   const routing: RoutingIndex = new RoutingIndex({
     store,
     replica,
@@ -144,17 +135,7 @@ export async function createNodeCore(
     },
   });
   const parts = createServices({ ...options, numbering }, ports, { replica, replicator, routing });
-  replica.addListener({
-    onSubmitted: () => {},
-    onDurable(applied) {
-      for (const change of applied.changes) {
-        parts.permissions.onChange(change);
-        routing.onChange(change);
-      }
-      parts.delivery.onDurable(applied);
-      listener.onDurable?.(applied);
-    },
-  });
+  replica.addListener(tellInOrder({ ...parts, routing, listener }));
   const { services, delivery, gate, table } = parts;
   return {
     services,
@@ -170,6 +151,49 @@ export async function createNodeCore(
       gate.stop();
       await membership.stop();
       await replicator.stop();
+    },
+  };
+}
+
+/** Joins the cluster on the roster that was known last, and writes down every one that follows. */
+async function join(
+  self: Member,
+  parts: { replica: ReplicatedStore; membership: Membership; listener: CoreListener },
+  onChange: (roster: Roster) => void,
+): Promise<Roster> {
+  const { replica, membership, listener } = parts;
+  const note = (roster: Roster): void => {
+    replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
+    listener.onRoster?.(roster);
+  };
+  const roster = await membership.start(self, readRoster(replica), {
+    onRoster(next) {
+      note(next);
+      onChange(next);
+    },
+    onLive: (live) => listener.onLive?.(live),
+  });
+  note(roster);
+  return roster;
+}
+
+/** The order of an operation: on disk, then who may send, who receives, and only then the message. */
+function tellInOrder(parts: {
+  permissions: SendPermissions;
+  routing: RoutingIndex;
+  delivery: Delivery;
+  listener: CoreListener;
+}): ReplicaListener {
+  const { permissions, routing, delivery, listener } = parts;
+  return {
+    onSubmitted: () => {},
+    onDurable(applied) {
+      for (const change of applied.changes) {
+        permissions.onChange(change);
+        routing.onChange(change);
+      }
+      delivery.onDurable(applied);
+      listener.onDurable?.(applied);
     },
   };
 }

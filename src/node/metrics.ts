@@ -1,8 +1,8 @@
-import type { ClientGateway } from './gateway/gateway.ts';
-import type { NodeCore } from './node-core.ts';
-import type { Metrics } from './observability/metrics.ts';
-import type { Membership } from './cluster/membership/port.ts';
-import type { Store } from './storage/port.ts';
+import type { ClientGateway } from '../gateway/gateway.ts';
+import type { NodeCore } from './core.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Membership } from '../cluster/membership/port.ts';
+import type { Store } from '../storage/port.ts';
 
 export interface MeasuredParts {
   readonly core: NodeCore;
@@ -19,10 +19,22 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
     const parts = current();
     return parts ? pick(parts) : 0;
   };
-  metrics.readGauge('holdfast_ready', read(({ ready }) => (ready() ? 1 : 0)));
-  metrics.readGauge('holdfast_index_channels', read(({ core }) => core.routing.channelCount()));
-  metrics.readGauge('holdfast_users_online', read(({ core }) => core.routing.userCount()));
-  metrics.readGauge('holdfast_staged_bytes', read(({ store }) => store.stagedBytes()));
+  metrics.readGauge(
+    'holdfast_ready',
+    read(({ ready }) => (ready() ? 1 : 0)),
+  );
+  metrics.readGauge(
+    'holdfast_index_channels',
+    read(({ core }) => core.routing.channelCount()),
+  );
+  metrics.readGauge(
+    'holdfast_users_online',
+    read(({ core }) => core.routing.userCount()),
+  );
+  metrics.readGauge(
+    'holdfast_staged_bytes',
+    read(({ store }) => store.stagedBytes()),
+  );
   metrics.readGauge(
     'holdfast_store_ok',
     read(({ store }) => (store.status().state === 'ok' ? 1 : 0)),
@@ -39,7 +51,11 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
     'holdfast_membership_frozen',
     read(({ membership }) => (membership.status().state === 'frozen' ? 1 : 0)),
   );
-  metrics.readCounter('holdfast_damaged_rows_total', {}, read(({ core }) => core.replica.damagedRows()));
+  metrics.readCounter(
+    'holdfast_damaged_rows_total',
+    {},
+    read(({ core }) => core.replica.damagedRows()),
+  );
   wireGateway(metrics, current);
   wirePeers(metrics, current);
 }

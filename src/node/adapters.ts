@@ -1,0 +1,122 @@
+import { GrpcPeerTransport } from '../cluster/link/grpc-transport.ts';
+import { EtcdMembership } from '../cluster/membership/etcd.ts';
+import type { Membership } from '../cluster/membership/port.ts';
+import { StaticMembership } from '../cluster/membership/static.ts';
+import type { Config } from '../config/load.ts';
+import type { MemberId } from '../core/ids.ts';
+import type { Member } from '../core/member.ts';
+import { ClientGateway } from '../gateway/gateway.ts';
+import { nodeIdOf } from '../gateway/node-id.ts';
+import { selectSocketServer } from '../gateway/socket-server/select.ts';
+import type { Services } from '../messaging/port.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import { LevelStoreLocation } from '../storage/level-store.ts';
+import type { CoreOptions } from './core.ts';
+
+/** What every part of a node is made from. */
+export interface Ground {
+  readonly config: Config;
+  readonly self: Member;
+  readonly log: Log;
+  readonly runtime: Runtime;
+}
+
+export function createLocation({ config, runtime }: Ground): LevelStoreLocation {
+  const { storage } = config;
+  return new LevelStoreLocation({
+    path: config.node.dataDir,
+    runtime,
+    sync: storage.sync,
+    syncIntervalMs: storage.syncIntervalMs,
+    groupWaitMs: storage.groupWaitMs,
+    groupBytes: storage.groupBytes,
+    cacheBytes: storage.cacheBytes,
+    writeBufferBytes: storage.writeBufferBytes,
+  });
+}
+
+export function createMembership(ground: Ground, signal: AbortSignal): Membership {
+  const { config, log, runtime } = ground;
+  const { slots } = config.cluster;
+  if (config.membership.mode === 'static') {
+    return new StaticMembership({ members: listedMembers(config), slots });
+  }
+  return new EtcdMembership({
+    cluster: config.cluster.id,
+    endpoints: config.membership.etcd.endpoints,
+    slot: config.node.slot,
+    slots,
+    log: log.child({ room: 'membership' }),
+    runtime,
+    signal,
+    leaseTtlMs: config.membership.leaseSeconds * 1000,
+    relistMs: config.membership.relistSeconds * 1000,
+    callDeadlineMs: config.membership.callDeadlineMs,
+  });
+}
+
+export function createTransport({ config, self, log, runtime }: Ground): GrpcPeerTransport {
+  return new GrpcPeerTransport({
+    self: self.id,
+    cluster: config.cluster.id,
+    host: config.listen.peer.host,
+    port: config.listen.peer.port,
+    secrets: config.cluster.secrets,
+    runtime,
+    log: log.child({ room: 'link' }),
+  });
+}
+
+export function createGateway(ground: Ground, services: () => Services): ClientGateway {
+  const { config, self, log, runtime } = ground;
+  const { gateway } = config;
+  return new ClientGateway({
+    services,
+    runtime,
+    log: log.child({ room: 'gateway' }),
+    socketServerFactory: selectSocketServer(log, gateway.sockets),
+    auth: gateway.auth,
+    nodeId: nodeIdOf(self),
+    originsAllowed: gateway.originsAllowed.length > 0 ? gateway.originsAllowed : undefined,
+    hostsAllowed: gateway.hostsAllowed.length > 0 ? gateway.hostsAllowed : undefined,
+    limits: {
+      frameBytesMax: gateway.frameBytesMax,
+      sessionsMax: gateway.sessionsMax,
+      subscriptionsPerSessionMax: gateway.subscriptionsPerSessionMax,
+      framesPerSecondMax: gateway.framesPerSecond,
+      sendsPerSecondMax: gateway.sendsPerSecond,
+      connectWithinMs: gateway.connectDeadlineMs,
+      idleSeconds: gateway.idleSeconds,
+      queueSoftBytesMax: gateway.queueSoftBytes,
+      queueBytesMax: gateway.queueHardBytes,
+    },
+  });
+}
+
+export function coreOptions({ config, self }: Ground): CoreOptions {
+  const { replication, storage, gateway, cluster } = config;
+  return {
+    cluster: cluster.id,
+    self,
+    slots: cluster.slots,
+    replicator: {
+      heartbeatMs: replication.heartbeatMs,
+      liveMs: replication.heartbeatMs,
+      unacknowledgedBytesMax: replication.unacknowledgedBytesMax,
+      frameBytesMax: replication.frameBytes,
+      pullBytesMax: replication.pullBytes,
+      snapshotDotsMin: replication.snapshotThresholdDots,
+      backoffMaxMs: replication.reconnectMsMax,
+    },
+    stagedBytesMax: storage.stagedBytesMax,
+    payloadBytesMax: gateway.frameBytesMax,
+    routedTimeoutMs: replication.acknowledgeTimeoutMs,
+    secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
+  };
+}
+
+/** The members of cluster.yml; their ids were checked when it was read. */
+function listedMembers(config: Config): Member[] {
+  return config.members.map((member) => ({ ...member, id: member.id as MemberId }));
+}

@@ -1,0 +1,88 @@
+import type { EventFeed } from '../admin/port.ts';
+import { AdminServer } from '../admin/server.ts';
+import { HttpApi } from '../api/http-server.ts';
+import type { Membership } from '../cluster/membership/port.ts';
+import type { MemberId } from '../core/ids.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Store } from '../storage/port.ts';
+import type { Ground } from './adapters.ts';
+import type { NodeCore } from './core.ts';
+import type { Health } from './health.ts';
+
+export interface SurfaceParts {
+  readonly core: NodeCore;
+  readonly membership: Membership;
+  readonly store: Store;
+  readonly metrics: Metrics;
+  readonly events: EventFeed;
+  readonly health: () => Health;
+  readonly sessions: () => number;
+  readonly uptimeMs: () => number;
+  readonly version: string;
+}
+
+/** What backends and people use over HTTP. */
+export function createHttp(ground: Ground, parts: SurfaceParts): HttpApi {
+  const { config, self, log, runtime } = ground;
+  const { core, membership, metrics, health, sessions } = parts;
+  return new HttpApi({
+    services: core.services,
+    managerTokens: config.http.managerTokens,
+    hostsAllowed: config.http.hostsAllowed,
+    originsAllowed: config.gateway.originsAllowed,
+    bodyBytesMax: config.http.bodyBytesMax,
+    log: log.child({ room: 'api' }),
+    random: runtime.random,
+    timers: runtime.timers,
+    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.render() }),
+    health,
+    cluster: () => ({
+      self: self.id,
+      members: membership.roster().members,
+      live: liveMembers(core),
+      sessions: sessions(),
+    }),
+    clientAddressFor: () => self.clientAddress,
+    onRequest: ({ route, status }) =>
+      metrics.count('holdfast_http_requests_total', { route, status: String(status) }),
+  });
+}
+
+/** What operators use. */
+export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
+  const { config, self, log, runtime } = ground;
+  const { core, membership, store, metrics } = parts;
+  return new AdminServer({
+    services: core.services,
+    cluster: {
+      nodeId: self.id,
+      cluster: config.cluster.id,
+      version: parts.version,
+      actor: core.replica.actor,
+      uptimeMs: parts.uptimeMs,
+      roster: () => membership.roster(),
+      live: () => liveMembers(core),
+      peers: () => core.replicator.peers(),
+      membershipStatus: () => membership.status(),
+      storeStatus: () => store.status(),
+      mayWrite: () => core.replicator.mayWrite(),
+      vectorHash: () => core.replica.durableHash(),
+    },
+    events: parts.events,
+    listing: core.table,
+    tokens: config.admin.tokens,
+    runtime,
+    log: log.child({ room: 'admin' }),
+    onCall: (method, code) =>
+      metrics.count('holdfast_admin_calls_total', { method, status: String(code) }),
+  });
+}
+
+/**
+ * Live as an operator means it: this member and those that it hears. A lease alone says that a process
+ * runs, not that it can be reached; a static roster says nothing at all.
+ */
+function liveMembers(core: NodeCore): ReadonlySet<MemberId> {
+  const heard = core.replicator.peers().filter((peer) => peer.live);
+  return new Set([core.self.id, ...heard.map((peer) => peer.member)]);
+}
