@@ -27,21 +27,25 @@ export async function makeLevelBench(
   let failing = false;
   const makeDatabase = (name: string): LevelDatabase => {
     const database = new Level<string, Uint8Array>(name, { valueEncoding: 'view' });
-    const { batch, open } = database as unknown as Record<
-      string,
-      (...a: unknown[]) => Promise<void>
-    >;
+    const batch = database.batch.bind(database) as () => ReturnType<LevelDatabase['batch']>;
+    const open = database.open.bind(database);
     let background: Error | undefined;
     const fake = {
-      batch(operations: unknown, how: { sync: boolean }): Promise<void> {
-        if (failing) background = new Error('IO error: no space left on device');
-        if (background) return Promise.reject(background);
-        synced.push(how.sync);
-        return batch!.call(database, operations, how);
+      batch(): unknown {
+        const made = batch();
+        const write = made.write.bind(made);
+        return Object.assign(made, {
+          write(how: { sync: boolean }): Promise<void> {
+            if (failing) background = new Error('IO error: no space left on device');
+            if (background) return Promise.reject(background);
+            synced.push(how.sync);
+            return write(how);
+          },
+        });
       },
-      open(how: unknown): Promise<void> {
+      open(how: Parameters<typeof open>[0]): Promise<void> {
         background = undefined;
-        return open!.call(database, how);
+        return open(how);
       },
     };
     return Object.assign(database, fake);
