@@ -93,7 +93,8 @@ test('planted: a delivery after an acknowledged unsubscribe is seen (invariant 6
   await cluster.unsubscribe(1, 'ann');
   const pair = cluster.sim.subscriptions.pair(CHANNEL, ANN);
   const node = cluster.node(1).id;
-  pair.unsubscribed({ presented: [], at: node, knownBy: [node], nowMs: 0 });
+  const answer = { presented: [], at: node, knownBy: [node], nowMs: 0, hasSeen: () => true };
+  pair.unsubscribed(answer);
   session.topics.add(CHANNEL);
   await cluster.publish(1, 'not for ann');
   await cluster.run(50);

@@ -3,17 +3,19 @@ import { SHARDS } from '../../../src/core/placement.ts';
 import type { Row } from '../../../src/core/row.ts';
 import type { RowKey } from '../../../src/core/row-key.ts';
 import type { NodeCore } from '../../../src/node/core.ts';
+import { ASIDE_FACT } from '../../../src/storage/rebuild.ts';
 import type { Simulation } from '../simulation.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** True where every node runs, has caught up and has the same vector on disk. */
+/** True where every node runs, has caught up, owes no rebuild and has the same vector on disk. */
 export function isConverged(sim: Simulation): boolean {
   const [first, ...others] = sim.nodes.map((node) => node.core);
   if (!first) return false;
   return [first, ...others].every(
     (core) =>
       core?.replicator.mayWrite() === true &&
+      core.replica.fact(ASIDE_FACT) === undefined &&
       core.replica.durableHash() === first.replica.durableHash() &&
       core.replicator.livePeers() === others.length,
   );

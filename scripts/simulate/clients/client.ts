@@ -1,4 +1,5 @@
-import type { ChannelKey, Uid } from '../../../src/core/ids.ts';
+import type { Dot } from '../../../src/core/dot.ts';
+import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
 import type { WaitFor } from '../../../src/messaging/port.ts';
 import type { NodeRun } from '../cluster/node.ts';
 import { knownBy, checkReached } from '../checks/acknowledgement.ts';
@@ -189,7 +190,10 @@ export class SimulatedClient {
         }
         const by = knownBy(this.#sim, run, { outcome: outcome.value, calledMs });
         const at = run.node.id;
-        pair.unsubscribed({ presented: receipts, at, knownBy: by, nowMs: this.#now });
+        const hasSeen = (member: MemberId, { actor, shard, counter }: Dot): boolean =>
+          this.#sim.node(member).hasSeen({ actor, shard, from: counter, to: counter });
+        const answer = { presented: receipts, at, knownBy: by, nowMs: this.#now, hasSeen };
+        pair.unsubscribed(answer);
         if (pair.expected !== 'out') return;
         checkReached(this.#sim, run, { core, channel, uid: this.uid, by, subscribed: false });
       },

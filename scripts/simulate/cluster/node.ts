@@ -1,3 +1,4 @@
+import type { DotRange } from '../../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
 import type { Member } from '../../../src/core/member.ts';
 import { isLive } from '../../../src/core/row.ts';
@@ -87,6 +88,10 @@ export class SimulatedNode {
   /** The core, where a process runs that is not paused and has started. */
   get core(): NodeCore | undefined {
     return this.#run?.process.state === 'running' ? this.#run.core : undefined;
+  }
+
+  hasSeen(range: DotRange): boolean {
+    return this.#run?.core?.replica.covers(range) ?? false;
   }
 
   /** What its disk says it has seen, whether a process runs or not. */

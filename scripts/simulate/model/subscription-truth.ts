@@ -22,6 +22,8 @@ export class Pair {
   #expected: Expected = 'out';
   #held: Held[] = [];
   #replaced: Dot[] = [];
+  /** Receipts of all acknowledged subscribes there ever were. */
+  readonly #history: Dot[] = [];
   /** A subscribe whose answer never came may still be somewhere, out of reach of any receipt. */
   #stray = false;
   /** What held before the call that is open now. */
@@ -65,6 +67,7 @@ export class Pair {
     const replaced = this.#held.filter((held) => held.knownBy.has(answer.at));
     this.#replaced.push(...replaced.map((held) => held.receipt));
     this.#held = this.#held.filter((held) => !replaced.includes(held));
+    this.#history.push(answer.receipt);
     this.#held.push({ receipt: answer.receipt, knownBy: new Set(answer.knownBy) });
     if (this.#expected !== 'in') this.#become('in');
     for (const member of answer.knownBy) {
@@ -77,6 +80,8 @@ export class Pair {
     readonly at: MemberId;
     readonly knownBy: readonly MemberId[];
     readonly nowMs: number;
+    /** True where the member's vector covers the dot. */
+    readonly hasSeen: (member: MemberId, dot: Dot) => boolean;
   }): void {
     const left = this.#held.filter(
       (held) => !held.knownBy.has(answer.at) && !answer.presented.includes(held.receipt),
@@ -88,7 +93,12 @@ export class Pair {
     this.#become(next);
     if (next === 'unknown') return;
     this.#replaced = [];
-    for (const member of answer.knownBy) this.knownBy.set(member, answer.nowMs);
+    // An older subscribe that is still on its way to a member lives there until its own removal comes.
+    const older = this.#history.filter((dot) => !answer.presented.includes(dot));
+    for (const member of answer.knownBy) {
+      if (!older.every((dot) => answer.hasSeen(member, dot))) continue;
+      this.knownBy.set(member, answer.nowMs);
+    }
   }
 
   subscribeUnanswered(): void {
