@@ -147,6 +147,7 @@ test('F24 a late close of the old session does not take away the new one', async
   const fresh = await cluster.connect(1, 'ann');
   cluster.node(1).run!.fanout.sessions.delete(old);
   cluster.core(1).services.sessions.detach(old);
+  t.deepEqual(cluster.core(1).services.sessions.sessionsOf('ann' as Uid), [fresh]);
   await cluster.publish(2, 'hello');
   await cluster.run(100);
   t.deepEqual(cluster.received(fresh), ['hello']);
@@ -172,7 +173,8 @@ test('F25 a peer that cannot keep up costs bounded memory and gets everything in
     checkLimits(cluster.sim);
   }
   t.deepEqual(cluster.sim.findings.list, []);
-  t.true(cluster.sim.network.highestBufferedBytes < 4 * 1024 * 1024);
+  // The link says "full" at 64 KB; after that comes at most one answer to a pull (1 MB) and a frame.
+  t.true(cluster.sim.network.highestBufferedBytes <= (1024 + 2 * 64 + 64) * 1024);
   cluster.sim.network.heal();
   await cluster.run(10_000);
   t.is(published, 200);
