@@ -116,6 +116,10 @@ export class VersionVector {
     return spans;
   }
 
+  isEmpty(): boolean {
+    return this.#clocks.size === 0;
+  }
+
   actors(): ActorId[] {
     return [...this.#clocks.keys()];
   }

@@ -39,6 +39,12 @@ export interface Replica {
   /** 16 hex digits, made once for each store. */
   readonly storeId: string;
 
+  /** Where this store's data began, shared with every store it replicates with; empty for none yet. */
+  lineage(): string;
+  setLineage(lineage: string): void;
+  /** True once anything was written or received. */
+  holdsData(): boolean;
+
   read(key: RowKey): Row;
   /** The whole vector of a shard, as the context of a removal. */
   seen(shard: number): Context;

@@ -97,6 +97,18 @@ export class ReplicatedStore implements Replica {
     return this.#damagedRows;
   }
 
+  lineage(): string {
+    return new TextDecoder().decode(this.fact(LINEAGE_FACT) ?? new Uint8Array(0));
+  }
+
+  setLineage(lineage: string): void {
+    this.setFact(LINEAGE_FACT, new TextEncoder().encode(lineage));
+  }
+
+  holdsData(): boolean {
+    return !this.#vector.isEmpty();
+  }
+
   read(key: RowKey): Row {
     const bytes = this.#store.get(key);
     if (!bytes) return EMPTY_ROW;
@@ -313,6 +325,7 @@ export class ReplicatedStore implements Replica {
 
 type Callback = (() => void) | undefined;
 
+const LINEAGE_FACT = 'lineage';
 const PRESENT = new Uint8Array([1]);
 
 function rangeOf({ actor, shard, first, count }: Operation): DotRange {

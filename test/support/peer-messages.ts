@@ -124,6 +124,7 @@ export const anyMessageOf: Record<PeerMessage['type'], fc.Arbitrary<PeerMessage>
     slots: counter,
     rosterEpoch: number,
     storeId: hex16,
+    lineage: fc.oneof(hex16, fc.constant('')),
     actor,
     vector,
     catchingUp: fc.boolean(),

@@ -179,7 +179,8 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
 
 function writeHello(out: unknown[], hello: Hello): void {
   out.push(hello.cluster, hello.protocolMin, hello.protocolMax, hello.member, hello.slot);
-  out.push(hello.slots, hello.rosterEpoch, hello.storeId, hello.actor, hello.catchingUp);
+  out.push(hello.slots, hello.rosterEpoch, hello.storeId, hello.lineage);
+  out.push(hello.actor, hello.catchingUp);
   writeVector(out, hello.vector);
 }
 
@@ -192,11 +193,15 @@ function readHello(fields: Fields): Hello {
   const rosterEpoch = fields.integer('rosterEpoch');
   const storeId = fields.text('storeId', TEXT_LENGTH_MAX);
   if (!STORE_ID.test(storeId)) fields.fail('storeId', 'expected 16 lower-case hex digits');
+  const lineage = fields.text('lineage', TEXT_LENGTH_MAX);
+  if (lineage !== '' && !STORE_ID.test(lineage)) {
+    fields.fail('lineage', 'expected 16 lower-case hex digits or nothing');
+  }
   const [actor, catchingUp] = [fields.actor(), fields.flag('catchingUp')];
   return {
     type: 'hello',
     ...{ cluster, protocolMin, protocolMax, member, slot, slots, rosterEpoch, storeId },
-    ...{ actor, catchingUp, vector: readVector(fields) },
+    ...{ lineage, actor, catchingUp, vector: readVector(fields) },
   };
 }
 

@@ -37,6 +37,11 @@ export interface Hello {
   readonly rosterEpoch: number;
   /** 16 hex digits, made once for each store: tells a wiped store from a restarted one. */
   readonly storeId: string;
+  /**
+   * Where the store's data began: 16 hex digits, shared by all stores that ever replicated with each
+   * other; empty while this one has none. Two stores with data of two lineages never merge.
+   */
+  readonly lineage: string;
   readonly actor: ActorId;
   /** What is on this member's disk. */
   readonly vector: readonly VectorRow[];

@@ -5,6 +5,7 @@ export interface CatchUpPeer {
   /** Its Hello came, on a link that is open. */
   readonly reached: boolean;
   readonly catchingUp: boolean;
+  readonly storeId: string | undefined;
   /** Its vector as last reported; undefined where it is not reached. */
   readonly rows: () => Iterable<VectorRow> | undefined;
   /** Its vector when it first said Hello as a store that has caught up. */

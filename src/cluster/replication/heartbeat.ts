@@ -49,6 +49,7 @@ export function sayHello(end: LinkEnd, { options, roster, catchingUp }: PeerCont
   end.send({
     ...{ type: 'hello', cluster, member: self.id, slot: self.slot, slots },
     ...{ protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, rosterEpoch: roster().epoch },
-    ...{ storeId: replica.storeId, actor: replica.actor, vector, catchingUp: catchingUp() },
+    ...{ storeId: replica.storeId, lineage: replica.lineage(), actor: replica.actor },
+    ...{ vector, catchingUp: catchingUp() },
   });
 }

@@ -2,6 +2,7 @@ import type { MemberId, ActorId } from '../../core/ids.ts';
 import type { Roster } from '../../core/member.ts';
 import { VersionVector, type VectorRow } from '../../core/version-vector.ts';
 import type { Hello, Refused } from '../link/message.ts';
+import type { OwnData } from './lineage.ts';
 
 /** What a member last reported of its store, and in which run. */
 export interface Remembered {
@@ -22,6 +23,7 @@ export interface HelloQuestion {
   /** The run of the same member that is connected and heard right now, if there is one. */
   readonly running: { readonly storeId: string; readonly actor: ActorId } | undefined;
   readonly remembered: Remembered | undefined;
+  readonly own: OwnData;
 }
 
 /** Undefined where the peer is welcome; otherwise what it has to be told. */
@@ -29,6 +31,7 @@ export function checkHello(question: HelloQuestion): Refused | undefined {
   return (
     checkCluster(question) ??
     checkIdentity(question) ??
+    checkLineage(question) ??
     checkRunning(question) ??
     checkRolledBack(question)
   );
@@ -73,6 +76,17 @@ function checkIdentity({ hello, from, self, roster }: HelloQuestion): Refused | 
     return refuse('slot', `slot ${hello.slot}, but the roster gives ${known.slot}`);
   }
   return undefined;
+}
+
+/** A lone node that was pointed at a cluster by mistake must not pour its data into it, nor the reverse. */
+function checkLineage({ hello, own }: HelloQuestion): Refused | undefined {
+  if (!own.holdsData || hello.vector.length === 0) return undefined;
+  if (own.lineage === '' || hello.lineage === '' || own.lineage === hello.lineage) return undefined;
+  return refuse(
+    'cluster',
+    `its data began in another cluster (lineage ${hello.lineage}, here ${own.lineage}): ` +
+      'two stores with data never merge; set one of them aside',
+  );
 }
 
 function checkRunning({ hello, running }: HelloQuestion): Refused | undefined {

@@ -15,6 +15,7 @@ import type { CatchUpPeer } from './catch-up.ts';
 import { Dialer } from './dialer.ts';
 import { composeHeartbeat, sayHello } from './heartbeat.ts';
 import { checkHello } from './hello.ts';
+import { adoptLineage, ownDataOf } from './lineage.ts';
 import { Holding } from './holding.ts';
 import { LinkEnd } from './link-end.ts';
 import { OpenedSide } from './opened-side.ts';
@@ -133,6 +134,7 @@ export class Peer implements PeerHolding {
     return {
       reached: vector !== undefined,
       catchingUp: this.#catchingUp,
+      storeId: this.#storeId,
       rows: () => vector?.rows(),
       target: this.#target,
     };
@@ -266,6 +268,7 @@ export class Peer implements PeerHolding {
           ? { storeId: this.#storeId, actor: this.#actor }
           : undefined,
       remembered: this.#memory.remembered,
+      own: ownDataOf(options.replica),
     });
     if (!refused) {
       // Whatever is left of an earlier run is over.
@@ -290,6 +293,7 @@ export class Peer implements PeerHolding {
     this.#catchingUp = hello.catchingUp;
     end.hello = hello;
     end.ready = true;
+    adoptLineage(this.#context.options.replica, hello);
     if (!end.takeRows(hello.vector)) return this.#close(end, 'vector: too many rows');
     if (!hello.catchingUp) this.#target ??= hello.vector;
     this.#memory.greeted(hello);

@@ -7,6 +7,7 @@ import type { Link, LinkHandler } from '../link/port.ts';
 import { allNew, caughtUp } from './catch-up.ts';
 import { checkHello } from './hello.ts';
 import { OwnInterest } from './interest.ts';
+import { lineageOfNew, ownDataOf } from './lineage.ts';
 import { LinkEnd } from './link-end.ts';
 import {
   newCounters,
@@ -227,7 +228,12 @@ export class Replicator implements Replication {
     const why = caughtUp(this.#options.replica.durableVector(), peers);
     if (why === undefined) return;
     this.#catchingUp = false;
-    this.#options.log.info('this store takes writes', { why });
+    const { replica, log } = this.#options;
+    if (why !== 'a peer' && replica.lineage() === '') {
+      const others = peers.flatMap(({ storeId }) => (storeId === undefined ? [] : [storeId]));
+      replica.setLineage(lineageOfNew([replica.storeId, ...others]));
+    }
+    log.info('this store takes writes', { why, lineage: replica.lineage() });
   }
 
   #tickLater(): void {
@@ -288,6 +294,7 @@ export class Replicator implements Replication {
     const refused = checkHello({
       ...{ hello: message, from: end.link.peer, cluster, protocol: PROTOCOL, self, slots },
       ...{ roster: this.#roster, running: undefined, remembered: undefined },
+      own: ownDataOf(this.#options.replica),
     });
     const stopping: Refused = { type: 'refused', code: 'full', message: 'this member stops' };
     this.#refuse(end, refused ?? stopping);

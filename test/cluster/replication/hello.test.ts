@@ -19,6 +19,7 @@ const hello: Hello = {
   slots: 32,
   rosterEpoch: 4,
   storeId: 'aaaa',
+  lineage: 'cccc',
   actor: actor('2'),
   vector: [row(10)],
   catchingUp: false,
@@ -34,6 +35,7 @@ const question: HelloQuestion = {
   roster: { epoch: 4, members: [member('a', 0), member('b', 1), member('c', 2)] },
   running: undefined,
   remembered: undefined,
+  own: { lineage: 'cccc', holdsData: true },
 };
 
 const said = (change: Partial<Hello>): Partial<HelloQuestion> => ({
@@ -46,6 +48,10 @@ const before = (storeId: string, base: number, run = '1'): Partial<HelloQuestion
 const cases: readonly (readonly [string, Partial<HelloQuestion>, string | undefined])[] = [
   ['a good one', {}, undefined],
   ['another cluster', said({ cluster: 'two' }), 'cluster'],
+  ['data of another lineage', said({ lineage: 'dddd' }), 'cluster'],
+  ['another lineage without data', said({ lineage: 'dddd', vector: [] }), undefined],
+  ['data where this store has none', { own: { lineage: 'dddd', holdsData: false } }, undefined],
+  ['data without a lineage', said({ lineage: '' }), undefined],
   ['a release too old', said({ protocolMin: 0, protocolMax: 1 }), 'protocol'],
   ['a release too new', said({ protocolMin: 4, protocolMax: 5 }), 'protocol'],
   ['versions that touch', said({ protocolMin: 3, protocolMax: 9 }), undefined],
