@@ -51,7 +51,7 @@ async function main(): Promise<number> {
   const startedMs = performance.now();
   let failed = 0;
   for (const seed of seeds) {
-    const options: RunOptions = { seed, nodes: args.nodes, print };
+    const options: RunOptions = { seed, nodes: args.nodes, print, tuned: true };
     let result = await run(options);
     if (args.check && seed === seeds[0]) result = await twice(result, options);
     if (result.findings.length > 0) {

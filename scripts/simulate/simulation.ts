@@ -1,3 +1,4 @@
+import { REPLICATION_LIMITS } from '../../src/cluster/replication/options.ts';
 import type { ChannelKey, MemberId, Uid } from '../../src/core/ids.ts';
 import type { Member } from '../../src/core/member.ts';
 import { checkDisks } from './checks/acknowledgement.ts';
@@ -5,6 +6,7 @@ import { SimulatedBackend, type Ban } from './clients/backend.ts';
 import { SimulatedClient } from './clients/client.ts';
 import type { SimulatedSession } from './clients/session.ts';
 import { SimulatedNode, type NodeRun } from './cluster/node.ts';
+import { DEFAULT_TUNING, drawTuning, type Tuning } from './cluster/tuning.ts';
 import { Findings } from './model/findings.ts';
 import { MessageTruth, type Sending } from './model/message-truth.ts';
 import { SubscriptionTruth } from './model/subscription-truth.ts';
@@ -22,6 +24,8 @@ export interface SimulationOptions {
   readonly channels?: number | undefined;
   /** Mean pause between two calls of one client. Virtual milliseconds. */
   readonly pauseMs?: number | undefined;
+  /** Limits drawn by seed, many of them small, instead of the defaults. */
+  readonly tuned?: boolean | undefined;
   /** Clients present only the receipts of subscribes that no later one has replaced. */
   readonly onlyNewestReceipts?: boolean | undefined;
   readonly print?: ((line: string) => void) | undefined;
@@ -50,12 +54,7 @@ export class Simulation {
   readonly messages = new MessageTruth();
   readonly sessions: SimulatedSession[] = [];
   readonly presentsAll: boolean;
-  readonly limits: SimulationLimits = {
-    intervalsMax: 64,
-    /** The window, the queue before it, and one operation. */
-    unacknowledgedBytesMax: (2 + 8 + 1) * 1024 * 1024,
-    linkBytesMax: 4 * 1024 * 1024,
-  };
+  readonly limits: SimulationLimits;
   /** Nodes that clients call no more for the moment. */
   readonly spared = new Set<SimulatedNode>();
   #sessionId = 0;
@@ -72,6 +71,8 @@ export class Simulation {
       codec: wireCodec,
       highWaterBytes: HIGH_WATER_BYTES,
     });
+    const tuning = options.tuned ? drawTuning(this.world.random.fork('tuning')) : DEFAULT_TUNING;
+    this.limits = limitsOf(tuning);
     const slots = options.nodes === 1 ? 1 : 32;
     this.nodes = members.map(
       (member) =>
@@ -82,6 +83,7 @@ export class Simulation {
           registry: this.registry,
           findings: this.findings,
           slots,
+          tuning,
           onRunEnded: (run) => this.#onRunEnded(run),
           onDiskLost: (node) => this.onDiskLost(node),
         }),
@@ -171,6 +173,16 @@ export class Simulation {
     for (const session of run.fanout.sessions) session.open = false;
     run.fanout.sessions.clear();
   }
+}
+
+function limitsOf({ intervalsMax, replicator }: Tuning): SimulationLimits {
+  const { unacknowledgedBytesMax, queueBytesMax } = { ...REPLICATION_LIMITS, ...replicator };
+  return {
+    intervalsMax,
+    // The window, the queue before it, and one operation that is larger than either.
+    unacknowledgedBytesMax: unacknowledgedBytesMax + queueBytesMax + 128 * 1024,
+    linkBytesMax: 4 * 1024 * 1024,
+  };
 }
 
 function memberOf(index: number): Member {

@@ -18,6 +18,7 @@ import type { Findings } from '../model/findings.ts';
 import type { WriteRegistry } from '../model/write-registry.ts';
 import type { SimulatedEtcd } from '../ports/membership.ts';
 import type { SimulatedNetwork } from '../ports/network.ts';
+import type { Tuning } from './tuning.ts';
 import { VirtualProcess, type WallClock } from '../world/virtual-process.ts';
 import type { World } from '../world/world.ts';
 
@@ -28,6 +29,7 @@ export interface Surroundings {
   readonly registry: WriteRegistry;
   readonly findings: Findings;
   readonly slots: number;
+  readonly tuning: Tuning;
   /** A run has ended: its sessions are gone. */
   readonly onRunEnded: (run: NodeRun) => void;
   /** What the node knew is gone with its disk, or was set aside. */
@@ -150,7 +152,7 @@ export class SimulatedNode {
   }
 
   async #boot(run: NodeRun, aside?: string): Promise<void> {
-    const { world, network, etcd, slots } = this.#around;
+    const { world, network, etcd, slots, tuning } = this.#around;
     const store = await this.disk.open();
     if (aside) {
       const value = new TextEncoder().encode(aside);
@@ -162,6 +164,7 @@ export class SimulatedNode {
         cluster: 'simulation',
         self: this.member,
         slots,
+        ...tuning,
       },
       {
         runtime: run.process,
