@@ -60,11 +60,15 @@ interface Life {
   readonly abort: AbortController;
   http?: HttpApi;
   admin?: AdminServer;
+  /** The peers that answer have been met, or had their time. */
+  met?: true;
 }
 
 /** What an unary call of the admin service may still take while the node stops. */
 const ADMIN_GRACE_MS = 2_000;
 const HEALTH_EVERY_MS = 1_000;
+const MEET_PEERS_MS = 3_000;
+const MEET_POLL_MS = 25;
 
 /** Composition root: it and node/ are the one place where adapters are named. */
 export function createNode(config: Config, ports: NodePorts): Promise<Node> {
@@ -192,6 +196,23 @@ class HoldfastNode implements Node {
     await life.gateway.start(client.host, client.port);
     if (this.#phase === 'starting') this.#phase = 'running';
     this.#showHealth(life);
+    await this.#meetPeers(life);
+  }
+
+  /**
+   * Ready means that what is said here is heard there: so a start waits a moment for the peers that do
+   * answer. Who does not keeps nobody from serving.
+   */
+  async #meetPeers({ core, abort }: Life): Promise<void> {
+    const { clock, timers } = this.#ground.runtime;
+    const end = clock.monotonicMs() + MEET_PEERS_MS;
+    while (!abort.signal.aborted && clock.monotonicMs() < end) {
+      if (core.replicator.peers().every((peer) => peer.live)) break;
+      await new Promise<void>((resolve) => {
+        timers.after(MEET_POLL_MS, resolve);
+      });
+    }
+    if (this.#life?.abort === abort) this.#life.met = true;
   }
 
   /** The gRPC health service answers what /readyz does. */
@@ -242,7 +263,7 @@ class HoldfastNode implements Node {
     const life = this.#life;
     if (!life) return { ready: false, reasons: [`the node is ${this.#phase}`], degraded: [] };
     return judgeHealth({
-      phase: this.#phase,
+      phase: this.#phase === 'running' && !life.met ? 'starting' : this.#phase,
       store: life.store.status(),
       mayWrite: life.core.replicator.mayWrite(),
       membership: life.membership.status(),
