@@ -1,7 +1,7 @@
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { formatConfigErrors, loadConfig, type Config } from '../../src/config/load.ts';
-import { PORT_STEP, selfMember } from '../../src/config/local-node.ts';
+import { selfMember } from '../../src/config/local-node.ts';
 import type { Member } from '../../src/core/member.ts';
 import type { NamedPort } from './ports.ts';
 
@@ -27,10 +27,10 @@ export interface PlannedNode {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** One cluster.yml, N nodes: node k adds 100 × (k − 1) to the ports. Throws with every error at once. */
+/** One cluster.yml, N nodes, each as `start --node k` makes it. Throws with every error at once. */
 export function planNodes(options: PlanOptions): readonly PlannedNode[] {
   const numbers = Array.from({ length: options.nodes }, (_, i) => i + 1);
-  const overrides = withoutCollision(options, environmentOf(options), numbers);
+  const overrides = environmentOf(options);
   const members = numbers.map((k) => memberOf(load(options, overrides, k)));
   const env = { ...process.env, ...overrides };
   if (options.etcdEndpoint === undefined && !hasMembers(options, overrides)) {
@@ -58,28 +58,6 @@ export function planNodes(options: PlanOptions): readonly PlannedNode[] {
     };
   });
 }
-
-/**
- * Steps of 100 put node 2's clients (5200 + 100) where node 1's operators are (5300): where ports of two
- * nodes meet, the admin ports of all of them move up, by the least that parts them.
- */
-function withoutCollision(
-  options: PlanOptions,
-  variables: Variables,
-  numbers: readonly number[],
-): Variables {
-  const { port } = load(options, variables, 1).listen.admin;
-  for (let up = 0; up < PORT_STEP; up += 10) {
-    const moved = up === 0 ? variables : { ...variables, [ADMIN_PORT]: String(port + up) };
-    const ports = numbers.flatMap((k) =>
-      Object.values(load(options, moved, k).listen).map((listener) => listener.port),
-    );
-    if (new Set(ports).size === ports.length) return moved;
-  }
-  throw new Error(`${options.config}: with steps of ${PORT_STEP} two nodes have the same port`);
-}
-
-const ADMIN_PORT = 'HOLDFAST_LISTEN_ADMIN_PORT';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 

@@ -4,11 +4,15 @@ import type { Member } from '../core/member.ts';
 import type { Config } from './config.ts';
 
 /** Between the ports of neighbours on one machine. */
-export const PORT_STEP = 100;
+const PORT_STEP = 100;
+/** What parts the operators' ports from the clients' of other nodes. */
+const ADMIN_STEP = 10;
 
 /**
  * Node k (from 1) of several that share one machine and one cluster.yml: its own id (of the k-th member,
  * else node-k), its own folder, and every port and advertised port 100 × (k − 1) above the written one.
+ * An admin port that another node's clients would meet moves up by 10, on every node: with the defaults
+ * node 2 takes clients on 5300, so that the admin ports are 5310, 5410 and so on.
  */
 export function configForNode(config: Config, k: number): Config {
   const shift = PORT_STEP * (k - 1);
@@ -18,13 +22,14 @@ export function configForNode(config: Config, k: number): Config {
   const folder = basename(dataDir) === config.node.id ? dirname(dataDir) : dataDir;
   const lone = config.membership.mode === 'static' ? 0 : undefined;
   const listen = config.listen;
+  const adminShift = shift + (meetsClients(listen) ? ADMIN_STEP : 0);
   return {
     ...config,
     node: { ...config.node, id, slot: entry?.slot ?? lone, dataDir: join(folder, id) },
     listen: {
       client: shifted(listen.client, shift),
       http: shifted(listen.http, shift),
-      admin: shifted(listen.admin, shift),
+      admin: shifted(listen.admin, adminShift),
       peer: shifted(listen.peer, shift),
     },
   };
@@ -56,6 +61,11 @@ export function selfMember(config: Config, bound: BoundPorts): Member {
     httpAddress: entry?.httpAddress ?? http.advertise ?? `http://${address(http.host, bound.http)}`,
     adminAddress: entry?.adminAddress ?? admin.advertise ?? address(admin.host, bound.admin),
   };
+}
+
+function meetsClients({ client, admin }: Config['listen']): boolean {
+  const above = admin.port - client.port;
+  return client.port !== 0 && above > 0 && above % PORT_STEP === 0;
 }
 
 type Listener = Config['listen']['client'];

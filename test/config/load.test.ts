@@ -237,12 +237,33 @@ test('node k of a machine: its own name, folder and ports', (t) => {
   t.is(config.node.dataDir, '/d/node-3');
   t.deepEqual(
     Object.values(config.listen).map(({ port }) => port),
-    [5400, 5201, 5500, 7300],
+    [5400, 5201, 5510, 7300],
   );
   const listed = load(`members:\n${member('a', 0, 7100)}\n${member('b', 7, 7200)}`, { node: 2 });
   if (!listed.ok) return t.fail(formatConfigErrors(listed.errors));
   t.is(listed.config.node.id, 'b');
   t.is(listed.config.node.slot, 7);
+});
+
+test('no port of node k is one of another node', (t) => {
+  const portsOf = (text: string, node: number | undefined): number[] => {
+    const loaded = load(text, { node });
+    if (!loaded.ok) throw new Error(formatConfigErrors(loaded.errors));
+    return Object.values(loaded.config.listen).map(({ port }) => port);
+  };
+  const nodes = Array.from({ length: 16 }, (_, index) => portsOf('', index + 1));
+  t.is(new Set(nodes.flat()).size, nodes.flat().length);
+  t.deepEqual(nodes[0], [5200, 5001, 5310, 7100]);
+  // A node that is alone keeps the written ports, and so do those that cannot meet.
+  t.deepEqual(portsOf('', undefined), [5200, 5001, 5300, 7100]);
+  t.deepEqual(portsOf('listen: { admin: { port: 5301 } }', 2), [5300, 5101, 5401, 7200]);
+  t.deepEqual(portsOf('listen: { client: { port: 0 } }', 2), [0, 5101, 5400, 7200]);
+});
+
+test('an advertised admin address moves with its port', (t) => {
+  const loaded = load('listen: { admin: { advertise: "a.example:5300" } }', { node: 2 });
+  if (!loaded.ok) return t.fail(formatConfigErrors(loaded.errors));
+  t.is(loaded.config.listen.admin.advertise, 'a.example:5410');
 });
 
 test('whatever the file says, loading never throws, and an error always says what is allowed', (t) => {
