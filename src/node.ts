@@ -171,6 +171,7 @@ class HoldfastNode implements Node {
     }
     store.onStatus((status) => events.store(status));
     await this.#openSurfaces(this.#life);
+    if (abort.signal.aborted) return;
     void finishRebuild({ core, location: this.#location, runtime, log, signal: abort.signal });
   }
 
