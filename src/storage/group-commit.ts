@@ -102,17 +102,22 @@ export class GroupCommit {
     const { rows, bytes } = this.#gathering;
     if (this.#soon) return;
     if (groupWaitMs === 0 || bytes >= groupBytes || rows.size === 0) {
-      this.#soon = true;
-      timers.soon(() => {
-        this.#soon = false;
-        if (!this.#writing) this.#cut();
-      });
+      this.#cutSoon();
     } else {
       this.#timer ??= timers.after(groupWaitMs, () => {
         this.#timer = undefined;
-        if (!this.#writing) this.#cut();
+        // A busy process is late: what has come meanwhile belongs to this group.
+        this.#cutSoon();
       });
     }
+  }
+
+  #cutSoon(): void {
+    this.#soon = true;
+    this.#options.timers.soon(() => {
+      this.#soon = false;
+      if (!this.#writing) this.#cut();
+    });
   }
 
   #cut(): void {
@@ -142,11 +147,22 @@ export class GroupCommit {
     this.#writing = undefined;
     this.#retryMs = this.#options.retryMinMs;
     this.#setStatus({ state: 'ok' });
-    // The next group goes out first: the disk works while the callbacks run.
-    if (!this.#gathering.isEmpty()) this.#cut();
-    for (const callback of group.callbacks) callback();
+    for (const callback of group.callbacks) this.#run(callback);
     this.#stagedBytes -= group.bytes;
-    if (this.#closing && !this.#writing) this.#cut();
+    if (this.#closing) this.#cut();
+    // Not at once: what the callbacks and the sockets bring now makes the next group larger.
+    else if (!this.#gathering.isEmpty()) this.#schedule();
+  }
+
+  /** One that throws is a defect of its owner: the others run all the same. */
+  #run(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.#options.timers.soon(() => {
+        throw error;
+      });
+    }
   }
 
   #failed(group: Group, error: Error): void {

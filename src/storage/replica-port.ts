@@ -28,6 +28,7 @@ export interface ReplicaListener {
   onDurable(applied: Applied): void;
 }
 
+/** `overflow`: not applied now, neither rows nor vector; the operation has to come again. */
 export type Received = 'staged' | 'known' | 'overflow' | 'invalid';
 
 /**
@@ -99,6 +100,8 @@ export interface LogAnswer {
 export interface RowChunk {
   readonly rows: readonly (readonly [RowKey, Row])[];
   readonly last: boolean;
+  /** A row of this chunk could not be read: no vector may be adopted on these rows. */
+  readonly damaged?: boolean;
 }
 
 export const PEER_VECTOR_PREFIX = 'peer-vector/';

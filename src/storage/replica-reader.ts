@@ -5,7 +5,7 @@ import type { Operation, Write } from '../core/operation.ts';
 import type { Row } from '../core/row.ts';
 import { rangeEnd, shardPrefix, type RowKey } from '../core/row-key.ts';
 import { counterOfLogKey, logKey } from './layout.ts';
-import type { KeyValue, Store } from './port.ts';
+import type { Store } from './port.ts';
 import type { LogAnswer, RowChunk } from './replica-port.ts';
 import { decodeLogRow, decodeRow } from './row-codec.ts';
 
@@ -60,8 +60,7 @@ async function readRange(
       }
       coveredFrom = end + 1;
     } else if (group.writes.length > 0) {
-      const { first, count, hlc, writes } = group;
-      answer.operations.push({ actor, shard, first, count, hlc, writes });
+      answer.operations.push({ actor, shard, ...clip(group, range) });
     }
     group = undefined;
   };
@@ -81,7 +80,7 @@ async function readRange(
         }
       }
       group ??= { first, count: place.count, hlc: 0, writes: [], lost: false };
-      answer.bytes += addWrite(source, group, { actor, counter, key: place.key });
+      answer.bytes += addWrite(source, group, { actor, shard, counter, key: place.key });
     }
   }
   flush();
@@ -100,12 +99,13 @@ interface Group {
 function addWrite(
   source: Source,
   group: Group,
-  dot: { actor: ActorId; counter: number; key: RowKey | undefined },
+  dot: { actor: ActorId; shard: number; counter: number; key: RowKey | undefined },
 ): number {
   const row = dot.key === undefined ? [] : source.read(dot.key);
   const entry = row.find((e) => e.actor === dot.actor && e.counter === dot.counter);
   if (!entry || dot.key === undefined) {
-    group.lost = true;
+    // The scan is older than the row: a write that came between them took the log row away too.
+    if (source.store.get(logKey(dot.actor, dot.shard, dot.counter))) group.lost = true;
     return 0;
   }
   const { tag, context, value, hlc } = entry;
@@ -114,6 +114,19 @@ function addWrite(
   return WRITE_OVERHEAD + dot.key.length + value.length + context.length * 24;
 }
 
+/**
+ * The part of an operation that was asked for. Who takes an operation covers all of its counters, and the
+ * asker may lack those on the other side of the cut.
+ */
+function clip({ first, count, hlc, writes }: Group, { from, to }: DotRange): OperationBody {
+  const start = Math.max(first, from);
+  const end = Math.min(first + count - 1, to);
+  const shifted = writes.map((write) => ({ ...write, offset: write.offset - (start - first) }));
+  return { first: start, count: end - start + 1, hlc, writes: start > first ? shifted : writes };
+}
+
+type OperationBody = Pick<Operation, 'first' | 'count' | 'hlc' | 'writes'>;
+
 /** Rows of one shard, kind by kind, in key order. */
 export async function readRows(
   source: Source,
@@ -121,21 +134,24 @@ export async function readRows(
 ): Promise<RowChunk> {
   const rows: (readonly [RowKey, Row])[] = [];
   let bytes = 0;
+  let damaged = false;
   for (const kind of (Object.keys(KINDS) as Kind[]).sort()) {
     const prefix = shardPrefix(kind, shard);
     const lt = rangeEnd(prefix);
     if (after !== undefined && after >= lt) continue;
     const gte = after !== undefined && after >= prefix ? `${after}\u0000` : prefix;
     for await (const chunk of source.store.scan({ gte, lt })) {
-      for (const [key, value] of chunk as readonly KeyValue[]) {
-        if (bytes >= bytesMax) return { rows, last: false };
+      for (const [key, value] of chunk) {
+        if (bytes >= bytesMax) return { rows, last: false, damaged };
         const decoded = decodeRow(key, value);
         // A damaged row is not offered; `read` of it reports the damage.
-        if (!decoded.ok) source.read(key as RowKey);
-        else rows.push([key as RowKey, decoded.row]);
+        if (!decoded.ok) {
+          damaged = true;
+          source.read(key as RowKey);
+        } else rows.push([key as RowKey, decoded.row]);
         bytes += WRITE_OVERHEAD + key.length + value.length;
       }
     }
   }
-  return { rows, last: true };
+  return { rows, last: true, damaged };
 }

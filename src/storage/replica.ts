@@ -14,7 +14,6 @@ import { factKey, logKey, vectorKey, VECTOR_RANGE } from './layout.ts';
 import type { Mutation, Store } from './port.ts';
 import { readOperations, readRows } from './replica-reader.ts';
 import type {
-  Applied,
   Change,
   LogAnswer,
   Received,
@@ -143,9 +142,11 @@ export class ReplicatedStore implements Replica {
         value,
       })),
     };
+    // What may throw comes before the vector: it must not claim what was not staged.
+    const merged = this.#merge(operation, drafts);
     this.#advance([rangeOf(operation)]);
-    this.#stage(operation, { drafts, onDurable });
-    for (const listener of this.#listeners) listener.onSubmitted(operation);
+    this.#stage(operation, { ...merged, own: true, onDurable });
+    this.#tell((listener) => listener.onSubmitted(operation));
     return operation;
   }
 
@@ -158,9 +159,17 @@ export class ReplicatedStore implements Replica {
       if (onDurable) this.#whenDurable(onDurable);
       return 'known';
     }
+    let merged: Merged;
+    try {
+      merged = this.#merge(operation, undefined);
+    } catch (error) {
+      // A row cannot be read now, so it cannot be merged: it is pulled again later.
+      this.#log.error('a received operation cannot be applied', { ...range, error });
+      return 'overflow';
+    }
     if (!this.#advance([range])) return 'overflow';
     this.#hlc = Math.max(this.#hlc, operation.hlc);
-    this.#stage(operation, { drafts: undefined, onDurable });
+    this.#stage(operation, { ...merged, own: false, onDurable });
     return 'staged';
   }
 
@@ -192,7 +201,7 @@ export class ReplicatedStore implements Replica {
       this.#rowMutations(change, parts.shard, mutations);
     }
     this.#store.stage(mutations, () => {
-      this.#tell({ changes, own: false });
+      this.#tell((listener) => listener.onDurable({ changes, own: false }));
       onDurable?.();
     });
   }
@@ -221,14 +230,18 @@ export class ReplicatedStore implements Replica {
     return this.#durable.changesSince(cursor);
   }
 
-  operations(ranges: readonly DotRange[], bytesMax: number): Promise<LogAnswer> {
+  async operations(ranges: readonly DotRange[], bytesMax: number): Promise<LogAnswer> {
     const source = { store: this.#store, read: (key: RowKey) => this.read(key) };
-    return readOperations(source, this.#durable.within(ranges), bytesMax);
+    const answer = await readOperations(source, this.#durable.within(ranges), bytesMax);
+    await this.#settled();
+    return answer;
   }
 
-  rows(shard: number, after: RowKey | undefined, bytesMax: number): Promise<RowChunk> {
+  async rows(shard: number, after: RowKey | undefined, bytesMax: number): Promise<RowChunk> {
     const source = { store: this.#store, read: (key: RowKey) => this.read(key) };
-    return readRows(source, { shard, after, bytesMax });
+    const chunk = await readRows(source, { shard, after, bytesMax });
+    await this.#settled();
+    return chunk;
   }
 
   addListener(listener: ReplicaListener): void {
@@ -243,10 +256,8 @@ export class ReplicatedStore implements Replica {
     this.#store.stage([{ key: factKey(name), value }]);
   }
 
-  #stage(
-    operation: Operation,
-    { drafts, onDurable }: { drafts: readonly Draft[] | undefined; onDurable: Callback },
-  ): void {
+  /** Changes nothing here. Throws where a row cannot be read or a number of it cannot be stored. */
+  #merge(operation: Operation, drafts: readonly Draft[] | undefined): Merged {
     const mutations: Mutation[] = [];
     const changes: Change[] = [];
     const pending = operation.writes.length > 1 ? new Map<RowKey, Row>() : undefined;
@@ -267,10 +278,17 @@ export class ReplicatedStore implements Replica {
       changes.push(change);
       this.#rowMutations(change, operation.shard, mutations);
     }
+    return { mutations, changes };
+  }
+
+  #stage(
+    operation: Operation,
+    { mutations, changes, own, onDurable }: Merged & { own: boolean; onDurable: Callback },
+  ): void {
     const range = rangeOf(operation);
     this.#store.stage(mutations, () => {
       this.#durable.add(range);
-      this.#tell({ operation, changes, own: drafts !== undefined });
+      this.#tell((listener) => listener.onDurable({ operation, changes, own }));
       onDurable?.();
     });
   }
@@ -313,8 +331,25 @@ export class ReplicatedStore implements Replica {
     else this.#store.stage([], task);
   }
 
-  #tell(applied: Applied): void {
-    for (const listener of this.#listeners) listener.onDurable(applied);
+  /**
+   * What was read for a peer may rest on writes that are still on their way to the disk: a dot that one
+   * of them superseded is absent from the answer. Should they be lost in a crash, the peer would miss it.
+   */
+  #settled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenDurable(resolve);
+    });
+  }
+
+  /** A listener that throws takes nothing from the others, nor from who waits for the disk. */
+  #tell(tell: (listener: ReplicaListener) => void): void {
+    for (const listener of this.#listeners) {
+      try {
+        tell(listener);
+      } catch (error) {
+        this.#log.error('a listener of the store failed', { error });
+      }
+    }
   }
 
   #reportDamage(key: string, error: string): void {
@@ -324,6 +359,12 @@ export class ReplicatedStore implements Replica {
 }
 
 type Callback = (() => void) | undefined;
+
+/** What an operation does to the rows, before it is staged. */
+interface Merged {
+  readonly mutations: readonly Mutation[];
+  readonly changes: readonly Change[];
+}
 
 const LINEAGE_FACT = 'lineage';
 const PRESENT = new Uint8Array([1]);

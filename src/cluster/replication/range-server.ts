@@ -47,8 +47,11 @@ export class RangeServer {
     const snapshot = this.#snapshot;
     if (!snapshot || snapshot.shard !== shard) return;
     const chunk = replica.rows(shard, after, Math.min(bytesMax, limits.snapshotBytesMax));
-    this.#serve(chunk, ({ rows, last }) => {
-      end.send({ type: 'snapshot-rows', request, shard, rows, vector: snapshot.vector, last });
+    this.#serve(chunk, ({ rows, last, damaged }) => {
+      // A row that cannot be read is not in the answer: nothing may be claimed on it, pulls fill the rest.
+      if (damaged) this.#snapshot = { shard, vector: [] };
+      const vector = damaged ? [] : snapshot.vector;
+      end.send({ type: 'snapshot-rows', request, shard, rows, vector, last });
     });
   }
 

@@ -58,7 +58,8 @@ export class Snapshot {
     const run = this.#run;
     if (!run || run.end !== end || run.request !== request || run.shard !== shard) return;
     run.timer?.cancel();
-    run.vector ??= vector.filter((row) => row.shard === shard);
+    // The latest counts: a peer that finds a row that it cannot read takes its vector back.
+    run.vector = vector.filter((row) => row.shard === shard);
     const lastKey = rows.at(-1)?.[0];
     if (!last && lastKey === undefined) {
       // Nothing readable and no place to go on from: this shard comes by pulls.
@@ -67,11 +68,16 @@ export class Snapshot {
     }
     // A new number: a chunk that comes twice is not taken for the next one.
     run.request = 0;
-    this.#options.replica.mergeRows(rows, () => {
-      if (this.#run !== run) return;
-      if (last) this.#adopt(run);
-      else this.#ask(run, lastKey);
-    });
+    try {
+      this.#options.replica.mergeRows(rows, () => {
+        if (this.#run !== run) return;
+        if (last) this.#adopt(run);
+        else this.#ask(run, lastKey);
+      });
+    } catch (error) {
+      this.#options.log.error('rows of a snapshot cannot be merged', { shard, error });
+      this.breakOff(end);
+    }
   }
 
   breakOff(end: LinkEnd): void {
