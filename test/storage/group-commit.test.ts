@@ -48,7 +48,7 @@ test('a group of groupBytes does not wait', async (t) => {
   t.deepEqual(writes, [{ at: 0, keys: ['a', 'b', 'c'] }]);
 });
 
-test('one group is written while the next gathers, which goes out as soon as it can', async (t) => {
+test('one group is written while the next gathers, which then waits groupWaitMs for company', async (t) => {
   const { time, writes, commit, stage } = setUp({ flushMs: 30 });
   const durable: string[] = [];
   stage('a', () => durable.push('a'));
@@ -59,8 +59,12 @@ test('one group is written while the next gathers, which goes out as soon as it 
   t.is(writes.length, 1);
   t.deepEqual(durable, []);
   await time.advance(1);
-  t.deepEqual(writes.at(-1), { at: 40, keys: ['b', 'c'] });
   t.deepEqual(durable, ['a']);
+  await time.advance(9);
+  stage('d');
+  t.is(writes.length, 1);
+  await time.advance(1);
+  t.deepEqual(writes.at(-1), { at: 50, keys: ['b', 'c', 'd'] });
   await time.advance(30);
   t.deepEqual(durable, ['a', 'b', 'c']);
   t.is(commit.stagedBytes(), 0);
