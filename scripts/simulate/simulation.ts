@@ -1,6 +1,8 @@
 import { REPLICATION_LIMITS } from '../../src/cluster/replication/options.ts';
+import type { Dot } from '../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../src/core/ids.ts';
 import type { Member } from '../../src/core/member.ts';
+import { splitRowKey } from '../../src/core/row-key.ts';
 import { checkDisks } from './checks/acknowledgement.ts';
 import { SimulatedBackend, type Ban } from './clients/backend.ts';
 import { SimulatedClient } from './clients/client.ts';
@@ -8,7 +10,7 @@ import type { SimulatedSession } from './clients/session.ts';
 import { SimulatedNode, type NodeRun } from './cluster/node.ts';
 import { DEFAULT_TUNING, drawTuning, type Tuning } from './cluster/tuning.ts';
 import { Findings } from './model/findings.ts';
-import { MessageTruth, type Sending } from './model/message-truth.ts';
+import { MessageTruth, sendKeyOf, type Sending } from './model/message-truth.ts';
 import { SubscriptionTruth } from './model/subscription-truth.ts';
 import { WriteRegistry } from './model/write-registry.ts';
 import { wireCodec } from './ports/codec.ts';
@@ -139,6 +141,28 @@ export class Simulation {
       for (const node of this.nodes) {
         if (!pair.knownBy.has(node.id)) pair.knownBy.set(node.id, this.world.nowMs);
       }
+    }
+  }
+
+  /**
+   * Writes have gone with the only disk that held them. A message that was acknowledged with two disks
+   * must not be among them, unless its other disk was destroyed before.
+   */
+  onWritesLost(node: SimulatedNode, isLost: (dot: Dot) => boolean): void {
+    for (const write of this.registry.all()) {
+      if (!isLost(write.dot)) continue;
+      const [channel, second, third] = splitRowKey(write.key)!.parts as [ChannelKey, string, string];
+      if (write.key[0] === 's') this.subscriptions.find(channel, second as Uid)?.becomeUnknown();
+      if (write.key[0] === 'd') this.backend.doubtBans(channel);
+      if (write.key[0] !== 'i') continue;
+      const sending = this.messages.get(sendKeyOf(channel, second as Uid, third));
+      if (!sending) continue;
+      sending.mayBeLost = true;
+      if (sending.result?.disks !== 2) continue;
+      const others = this.nodes.filter((other) => other !== node);
+      if (others.some((other) => other.diskLostMs >= sending.calledMs)) continue;
+      const text = `${sending.clientMsgNo} was acknowledged with 2 disks and is lost with one`;
+      this.findings.report(13, text);
     }
   }
 

@@ -39,6 +39,11 @@ export class SimulatedBackend {
     return this.#bans.values();
   }
 
+  /** A write about a ban on the channel is lost: nothing is certain of them any more. */
+  doubtBans(channel: ChannelKey): void {
+    for (const ban of this.#bans.values()) if (ban.channel === channel) ban.expected = 'unknown';
+  }
+
   hasTouched(channel: ChannelKey, uid: Uid): boolean {
     return this.#touched.has(`${channel} ${uid}`);
   }

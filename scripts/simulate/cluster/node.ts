@@ -106,6 +106,12 @@ export class SimulatedNode {
     return vector;
   }
 
+  /** A store that was set aside may hold what nobody else has, until it has been read again. */
+  owesRebuild(): boolean {
+    const key = factKey(ASIDE_FACT);
+    return this.disk.diskRows({ gte: key, lt: `${key}\u0000` }).length > 0;
+  }
+
   /**
    * True where its index was told that the user is banned, and no allow is on its disk (which may have
    * come in the group whose changes are being told).

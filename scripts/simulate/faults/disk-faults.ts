@@ -8,6 +8,7 @@ import type { Fault, FaultContext } from './fault.ts';
  * destroyed, for one disk at a time is what two copies protect from.
  */
 export function isCoveredElsewhere(sim: Simulation, node: SimulatedNode): boolean {
+  if (node.owesRebuild()) return false;
   const rows = [...node.vectorOnDisk().rows()];
   return sim.nodes.some(
     (other) => other !== node && other.vectorOnDisk().missing(rows).length === 0,
@@ -42,12 +43,34 @@ function destroy(
 
 const wipe: Fault = {
   name: 'wiped disk',
-  weight: 4,
+  weight: 6,
   apply: (context) =>
     destroy(context, (node) => {
       node.disk.wipe();
       return 'is empty';
     }),
+};
+
+/** The only disk with the newest writes goes too: what was acknowledged with one disk may be lost. */
+const lostDisk: Fault = {
+  name: 'lost disk',
+  weight: 2,
+  apply({ sim, random, later }) {
+    const node = random.pick(sim.nodes);
+    if (sim.nodes.length < 2 || node.owesRebuild()) return undefined;
+    node.kill();
+    const others = sim.nodes.filter((other) => other !== node).map((other) => other.vectorOnDisk());
+    const lost = node.vectorOnDisk();
+    sim.onWritesLost(node, ({ actor, shard, counter }) => {
+      const survives = others.some((vector) => vector.covers(actor, shard, counter));
+      return lost.covers(actor, shard, counter) && !survives;
+    });
+    node.disk.wipe();
+    sim.onDiskLost(node);
+    const downMs = random.pick([1, 1_000, 5_000]);
+    later(downMs, () => node.start());
+    return `${node.id}, down for ${downMs} ms`;
+  },
 };
 
 const lostTail: Fault = {
@@ -97,4 +120,4 @@ const failing: Fault = {
   },
 };
 
-export const DISK_FAULTS: readonly Fault[] = [wipe, lostTail, backup, rollBack, failing];
+export const DISK_FAULTS: readonly Fault[] = [wipe, lostDisk, lostTail, backup, rollBack, failing];

@@ -105,6 +105,13 @@ export class Pair {
     this.#stray = true;
   }
 
+  /** The only disk with one of its writes was destroyed. */
+  becomeUnknown(): void {
+    this.#stray = true;
+    this.#before = undefined;
+    this.#become('unknown');
+  }
+
   /** What `member` knew has gone with its disk. */
   forget(member: MemberId): void {
     this.knownBy.delete(member);
@@ -128,6 +135,7 @@ export class Pair {
     this.#before = before;
     this.#become('unknown');
     return () => {
+      if (this.#before !== before) return;
       this.#become(before.expected);
       for (const [member, sinceMs] of before.knownBy) this.knownBy.set(member, sinceMs);
     };
