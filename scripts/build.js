@@ -45,6 +45,8 @@ export function build() {
   return true;
 }
 
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = build() ? 0 : 1;
+
 function findCompiler() {
   try {
     const manifest = createRequire(import.meta.url).resolve('typescript/package.json');

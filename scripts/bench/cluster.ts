@@ -56,8 +56,9 @@ export async function startBenchCluster(size: number, core?: number): Promise<Be
     folder,
     async restart(index) {
       await nodes[index]!.process.stop();
-      nodes[index] = await launch(index);
-      return nodes[index]!;
+      const node = await launch(index);
+      nodes[index] = node;
+      return node;
     },
     async stop() {
       await Promise.all(nodes.map((node) => node.process.stop()));

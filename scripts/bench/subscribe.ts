@@ -44,7 +44,7 @@ export async function bulkSubscribe(
       if (done >= count) resolve();
       else if (sent < count) send();
     });
-    for (let i = 0; i < IN_FLIGHT && sent < count; i++) send();
+    for (let i = Math.min(IN_FLIGHT, Math.ceil(count / BATCH)); i > 0; i--) send();
   });
   stream.end();
   client.close();
@@ -112,7 +112,7 @@ async function socketRow(count: number): Promise<Row> {
               if (client.replies >= per) resolve();
               else if (next < per) ask();
             };
-            for (let i = 0; i < 50 && next < per; i++) ask();
+            for (let i = Math.min(50, per); i > 0; i--) ask();
           }),
       ),
     );

@@ -53,7 +53,7 @@ export interface LoneCore {
   readonly location: MemoryStoreLocation;
   readonly store: Store;
   readonly deliveries: Delivery[];
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** The core of a lone node on a memory store, with the real clock. */

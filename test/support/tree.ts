@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +24,7 @@ export interface Import {
 }
 
 export function topLevel(): string[] {
-  return readdirSync(ROOT).filter((name) => !NOT_OURS.has(name) && !name.endsWith('.log'));
+  return readdirSync(ROOT).filter((name) => !NOT_OURS.has(name) && !/\.log$|^dist-/.test(name));
 }
 
 export function sourceFiles(folders: readonly string[], endings: readonly string[]): SourceFile[] {
@@ -36,6 +36,7 @@ function hasEnding(endings: readonly string[]) {
 }
 
 function walk(folder: string): string[] {
+  if (!existsSync(join(ROOT, folder))) return [];
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = posix.join(folder, entry.name);
     if (NOT_OURS.has(entry.name)) return [];

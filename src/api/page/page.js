@@ -235,7 +235,7 @@ async function leave(one) {
 
 async function pollCluster() {
   if (!document.hidden) await refreshCluster();
-  setTimeout(pollCluster, CLUSTER_POLL_MS);
+  setTimeout(() => void pollCluster(), CLUSTER_POLL_MS);
 }
 
 async function refreshCluster() {
