@@ -151,7 +151,11 @@ export class Simulation {
   onWritesLost(node: SimulatedNode, isLost: (dot: Dot) => boolean): void {
     for (const write of this.registry.all()) {
       if (!isLost(write.dot)) continue;
-      const [channel, second, third] = splitRowKey(write.key)!.parts as [ChannelKey, string, string];
+      const [channel, second, third] = splitRowKey(write.key)!.parts as [
+        ChannelKey,
+        string,
+        string,
+      ];
       if (write.key[0] === 's') this.subscriptions.find(channel, second as Uid)?.becomeUnknown();
       if (write.key[0] === 'd') this.backend.doubtBans(channel);
       if (write.key[0] !== 'i') continue;

@@ -159,7 +159,14 @@ test('F25 a peer that cannot keep up costs bounded memory and gets everything in
   Object.assign(slow, { delayMs: 3_000, jitterMs: 0 });
   const payload = new Uint8Array(60_000);
   const { publisher } = cluster.core(1).services;
-  const plain = { noPersist: false, redDot: false, syncOnce: false, setting: 0, topic: '', expire: 0 };
+  const plain = {
+    noPersist: false,
+    redDot: false,
+    syncOnce: false,
+    setting: 0,
+    topic: '',
+    expire: 0,
+  };
   let published = 0;
   for (let round = 0; round < 200; round++) {
     const clientMsgNo = `big-${round}`;

@@ -8,7 +8,9 @@ import { CHANNEL, Scenario } from './scenario.ts';
 
 /** The simulator has to see what is wrong: each test plants one fault that a correct node never has. */
 function invariants(cluster: Scenario): number[] {
-  return [...new Set(cluster.sim.findings.list.map(({ invariant }) => invariant))].sort((a, b) => a - b);
+  return [...new Set(cluster.sim.findings.list.map(({ invariant }) => invariant))].sort(
+    (a, b) => a - b,
+  );
 }
 
 async function withAnn(t: ExecutionContext): Promise<Scenario> {

@@ -7,11 +7,7 @@ import { Simulation } from '../../scripts/simulate/simulation.ts';
 import type { Dot } from '../../src/core/dot.ts';
 import type { ChannelKey, Uid } from '../../src/core/ids.ts';
 import type { Outcome } from '../../src/core/reason-code.ts';
-import type {
-  PublishResult,
-  SubscriptionResult,
-  WaitFor,
-} from '../../src/messaging/port.ts';
+import type { PublishResult, SubscriptionResult, WaitFor } from '../../src/messaging/port.ts';
 import type { NodeCore } from '../../src/node/core.ts';
 
 export const CHANNEL = '2/news' as ChannelKey;

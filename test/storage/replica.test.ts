@@ -1,6 +1,12 @@
 import test from 'ava';
 import { EMPTY_CONTEXT } from '../../src/core/context.ts';
-import { EMPTY_VALUE, remove, replace, type Draft, type Operation } from '../../src/core/operation.ts';
+import {
+  EMPTY_VALUE,
+  remove,
+  replace,
+  type Draft,
+  type Operation,
+} from '../../src/core/operation.ts';
 import { shardOf } from '../../src/core/placement.ts';
 import { isLive } from '../../src/core/row.ts';
 import { subscriptionKey, type RowKey } from '../../src/core/row-key.ts';
@@ -92,8 +98,15 @@ test('the log answers a range with what is still live and covers what was supers
   const answer = await replica.operations([range], 1 << 20);
   t.deepEqual(answer.covered, [range]);
   t.deepEqual(
-    answer.operations.map(({ first, count, writes }) => [first, count, writes.map((w) => w.offset)]),
-    [[1, 2, [1]], [3, 1, [0]]],
+    answer.operations.map(({ first, count, writes }) => [
+      first,
+      count,
+      writes.map((w) => w.offset),
+    ]),
+    [
+      [1, 2, [1]],
+      [3, 1, [0]],
+    ],
   );
   const other = (await open()).replica;
   for (const operation of answer.operations) await receive(other, operation);

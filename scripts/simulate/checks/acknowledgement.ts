@@ -20,7 +20,8 @@ export function knownBy(
     const other = node.run;
     // One that was started or rebuilt since the call may have forgotten what it had confirmed.
     if (!other?.core || other.startedMs >= answer.calledMs) continue;
-    if (!run.core?.replicator.peers().some((peer) => peer.member === node.id && peer.live)) continue;
+    if (!run.core?.replicator.peers().some((peer) => peer.member === node.id && peer.live))
+      continue;
     members.push(node.id);
   }
   return members;

@@ -29,7 +29,10 @@ export function checkVectors(sim: Simulation): void {
         vector.covers(dot.actor, dot.shard, dot.counter);
       if (sim.registry.successors(write).some((successor) => !isHere(successor))) continue;
       const key = JSON.stringify(write.key);
-      sim.findings.report(2, `${node.id} claims ${formatDot(write.dot)} of ${key} without its effect`);
+      sim.findings.report(
+        2,
+        `${node.id} claims ${formatDot(write.dot)} of ${key} without its effect`,
+      );
     }
   }
 }
@@ -56,7 +59,10 @@ export function checkLimits(sim: Simulation): void {
 }
 
 /** Invariants 3, 4 and 6 by row: a subscription lives exactly where some put was seen by no write. */
-export function checkLiveness(sim: Simulation, cores: readonly (readonly [string, NodeCore])[]): void {
+export function checkLiveness(
+  sim: Simulation,
+  cores: readonly (readonly [string, NodeCore])[],
+): void {
   for (const [name, core] of cores) {
     const vector = vectorOf(core.replica.durableVector());
     for (const key of sim.registry.keys()) {

@@ -244,7 +244,10 @@ export class SimulatedNode {
     const write =
       (level: string) =>
       (message: string, fields?: Record<string, unknown>): void => {
-        world.note(`${run.process.name} ${level}`, () => `${message} ${JSON.stringify(fields ?? {})}`);
+        world.note(
+          `${run.process.name} ${level}`,
+          () => `${message} ${JSON.stringify(fields ?? {})}`,
+        );
       };
     const log: Log = {
       debug: write('debug'),

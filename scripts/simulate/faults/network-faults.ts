@@ -53,7 +53,11 @@ const reset: Fault = {
 };
 
 /** Changes a path for a while. */
-function altered(name: string, weight: number, change: (random: SeededRandom) => Partial<Path>): Fault {
+function altered(
+  name: string,
+  weight: number,
+  change: (random: SeededRandom) => Partial<Path>,
+): Fault {
   return {
     name,
     weight,

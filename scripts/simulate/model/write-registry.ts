@@ -96,10 +96,7 @@ export class WriteRegistry {
     );
   }
 
-  #see(
-    { shard, key, entry }: { shard: number; key: RowKey; entry: Entry },
-    where: string,
-  ): void {
+  #see({ shard, key, entry }: { shard: number; key: RowKey; entry: Entry }, where: string): void {
     const dot: Dot = { actor: entry.actor, shard, counter: entry.counter };
     const name = formatDot(dot);
     const hash = hashOf(key, entry);
