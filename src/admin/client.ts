@@ -37,12 +37,23 @@ export class AdminCallError extends Error {
     const fromNode = cause.metadata?.get(ORIGIN_TRAILER).length > 0;
     const silent = cause.code === status.UNAVAILABLE || cause.code === status.DEADLINE_EXCEEDED;
     const unreachable = silent && !fromNode;
-    super(unreachable ? `no answer from ${address}: ${cause.details}` : cause.details, { cause });
+    super(unreachable ? describeSilence(cause, address) : cause.details, { cause });
     this.code = status[cause.code];
     this.unreachable = unreachable;
     this.field = String(cause.metadata?.get('holdfast-field')[0] ?? '');
     this.reason = Number(cause.metadata?.get('holdfast-reason')[0] ?? 0);
   }
+}
+
+/** In the words of the system, without gRPC's frame around them. */
+function describeSilence({ code, details }: ServiceError, address: string): string {
+  if (code === status.DEADLINE_EXCEEDED) {
+    return `no answer from ${address} in time: is it the admin address of a node?`;
+  }
+  const said = details
+    .replace(/^No connection established\. Last error: (?:Error: )?/, '')
+    .replace(/\. Resolution note: $/, '');
+  return `no answer from ${address}: ${said}`;
 }
 
 export type BulkStream = ClientDuplexStream<Partial<wire.BulkRequest>, wire.BulkReply>;

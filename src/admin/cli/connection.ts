@@ -23,9 +23,9 @@ export class UsageError extends Error {
 export function addConnectionOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('-a, --address <host:port>', 'admin address of the node').default(
-        '127.0.0.1:5300',
-      ),
+      new Option('-a, --address <host:port>', 'admin address of the node')
+        .env('HOLDFAST_ADDRESS')
+        .default('127.0.0.1:5300'),
     )
     .addOption(new Option('--token <token>', 'admin token').env('HOLDFAST_ADMIN_TOKEN'))
     .option('--token-file <path>', 'file that holds the admin token')

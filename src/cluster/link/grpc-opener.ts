@@ -135,7 +135,7 @@ class Dialling {
   }
 
   #broken(error: Error): void {
-    const details = 'details' in error ? String(error.details) : error.message;
+    const details = withoutFrame('details' in error ? String(error.details) : error.message);
     if (this.#link) return this.#link.ended(details);
     const code = 'code' in error ? error.code : undefined;
     if (code === status.UNAUTHENTICATED) this.#fail('UNAUTHENTICATED', details, error);
@@ -168,4 +168,11 @@ class Dialling {
   #write(kind: number, payload: Uint8Array): void {
     this.#call.write({ kind, payload });
   }
+}
+
+/** What the system said, out of gRPC's `No connection established. Last error: … Resolution note: `. */
+function withoutFrame(details: string): string {
+  return details
+    .replace(/^No connection established\. Last error: (?:Error: )?/, '')
+    .replace(/\. Resolution note: $/, '');
 }

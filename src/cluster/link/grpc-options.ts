@@ -94,6 +94,10 @@ export function channelOptions(settings: Settings): ChannelOptions {
     // One connection a link: a broken one never meets the next attempt.
     'grpc.use_local_subchannel_pool': 1,
     'grpc-node.flow_control_window': settings.bufferBytesMax,
+    // A channel that was closed after a failure dials once more when its backoff ends, and keeps that
+    // connection for ever: at its peer a stranger. So the end comes at once; the wait is the dialer's.
+    'grpc.initial_reconnect_backoff_ms': 1,
+    'grpc.max_reconnect_backoff_ms': 1,
   };
 }
 

@@ -362,7 +362,7 @@ export class Peer implements PeerHolding {
   #fail(error: string): void {
     if (error === this.#lastError) return;
     this.#lastError = error;
-    this.#context.options.log.info('peer link', { peer: this.member, error });
+    this.#context.options.log.info('no link to a peer', { peer: this.member, error });
   }
 
   #tell(): void {

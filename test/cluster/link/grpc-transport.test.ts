@@ -269,3 +269,26 @@ async function startTap(t: { teardown(end: () => void): void }, target: number):
     },
   };
 }
+
+test('a dial that was refused leaves nothing that dials later', async (t) => {
+  const a = await listen(t, 'a');
+  const peer = createServer();
+  await new Promise<void>((resolve) => peer.listen(0, '127.0.0.1', resolve));
+  const { port } = peer.address() as AddressInfo;
+  await new Promise((resolve) => peer.close(resolve));
+  const b = { member: member('b', 1, `127.0.0.1:${port}`) };
+  await t.throwsAsync(a.dial(b), {
+    message: `b at 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}`,
+  });
+  let connections = 0;
+  peer.on('connection', (socket) => {
+    connections += 1;
+    socket.destroy();
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise<void>((resolve) => peer.listen(port, '127.0.0.1', resolve));
+  t.teardown(() => void peer.close());
+  // gRPC's own backoff would have ended after 0.8 to 1.2 s.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  t.is(connections, 0);
+});
