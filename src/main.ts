@@ -111,6 +111,17 @@ async function start(config: Config): Promise<void> {
       'no authentication is configured: anyone on this machine may be any user, and others cannot connect',
     );
   }
+  if (pretty && stdout.isTTY) print(welcome(config, node.addresses.http));
+}
+
+/** The last thing on the terminal of someone who has just started a node. */
+function welcome(config: Config, httpAddress: string): string {
+  return [
+    '',
+    `  Holdfast runs. Open this page in two tabs, as two users:  ${httpAddress}/`,
+    `  ${config.node.id} (${describe(config)}); its store is ${config.node.dataDir}; Ctrl-C stops it`,
+    '',
+  ].join('\n');
 }
 
 /** An expected failure has a code and is told in one line; anything else shows where it comes from. */

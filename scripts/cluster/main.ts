@@ -66,6 +66,7 @@ async function run(flags: RunFlags): Promise<void> {
   const dataDir = resolve(flags.data);
   if (!existsSync(flags.config)) fail(`there is no ${flags.config}`, 2);
   if (flags.etcd && flags.static) fail('give --etcd or --static, not both', 2);
+  await buildWhatIsMissing();
   mkdirSync(dataDir, { recursive: true });
   const etcd = flags.static || hasMembers(flags.config) ? undefined : prepareEtcd(dataDir);
   const nodes = planNodes({
@@ -106,7 +107,15 @@ async function run(flags: RunFlags): Promise<void> {
     process.stderr.write(`cluster: ${(error as Error).message}\n`);
     return stop(1);
   }
-  say(`${cluster.table()}\nlogs: ${flags.data}/<node>/log; Ctrl-C stops all`);
+  say(`\n${cluster.table()}\n${hints(flags, nodes[0]!.member.adminAddress)}\n`);
+}
+
+function hints({ data }: RunFlags, adminAddress: string): string {
+  return [
+    `Open two of the pages as two users. Logs: ${data}/<node>/log. Ctrl-C stops all.`,
+    'From another terminal: npm run cluster -- kill 2 (start, pause, resume, wipe, status)',
+    `                       npx holdfast members --address ${adminAddress}`,
+  ].join('\n');
 }
 
 /** A list of members in the file is a cluster without etcd. */
@@ -115,10 +124,22 @@ function hasMembers(path: string): boolean {
   return loaded.ok && loaded.config.members.length > 0;
 }
 
+/** Compiled nodes start in a second; three that compile themselves at the same time do not. */
+async function buildWhatIsMissing(): Promise<void> {
+  const path = new URL('../build.js', import.meta.url).href;
+  const { build, isBuilt } = (await import(path)) as Readonly<Record<string, () => boolean>>;
+  if (isBuilt!()) return;
+  say('building …');
+  if (!build!()) process.exit(1);
+}
+
+/** What etcd says goes to its log alone; its last lines are shown where it does not start. */
 function prepareEtcd(dataDir: string): NodeProcess {
   const path = findEtcd();
   if (path === undefined) fail(ETCD_MISSING, 1);
-  return createEtcd(path, dataDir, (line) => printLine('etcd', line));
+  return createEtcd(path, dataDir, (line) => {
+    if (line.startsWith('ended:')) printLine('etcd', line);
+  });
 }
 
 /** Colours by name, so that the eye can follow one node. */
