@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ROOT } from '../build.js';
 
+/** What test processes have for ending what they started. */
+const GRACE_MS = 5_000;
+
 /**
  * Runs ava in its machine-readable form and prints failures as they come, with all that ava says of them.
  * A crash, a deadline or an exit code without a failed test count as one failure.
@@ -17,8 +20,12 @@ export async function runAva({ node = process.execPath, args = [], deadlineMs = 
     detached: true,
   });
   let late = false;
-  // The group, so that what the tests started goes too.
-  const endAll = () => endGroup(child.pid);
+  // The group, so that what the tests started goes too. First in order: a test process takes along the
+  // nodes and browsers that it started, which lead groups of their own.
+  const endAll = () => {
+    signalGroup(child.pid, 'SIGTERM');
+    setTimeout(() => signalGroup(child.pid, 'SIGKILL'), GRACE_MS).unref();
+  };
   const deadline = setTimeout(() => {
     late = true;
     endAll();
@@ -29,7 +36,7 @@ export async function runAva({ node = process.execPath, args = [], deadlineMs = 
   const lines = createInterface({ input: child.stdout });
   lines.on('line', reader);
   // A process that a test left behind would hold the output open.
-  child.once('exit', endAll);
+  child.once('exit', () => signalGroup(child.pid, 'SIGKILL'));
   const [[code, signal]] = await Promise.all([once(child, 'exit'), once(lines, 'close')]);
   clearTimeout(deadline);
   process.removeListener('SIGINT', endAll).removeListener('SIGTERM', endAll);
@@ -71,9 +78,9 @@ function fail(counts, what) {
   process.stdout.write(`FAILED: ${what}\n`);
 }
 
-function endGroup(pid) {
+function signalGroup(pid, signal) {
   try {
-    process.kill(-pid, 'SIGKILL');
+    process.kill(-pid, signal);
   } catch {
     // Already gone, as it should be.
   }
