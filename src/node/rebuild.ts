@@ -26,8 +26,7 @@ const POLL_MS = 250;
  */
 export async function finishRebuild(options: RebuildOptions): Promise<void> {
   const { core, location, runtime, log, signal } = options;
-  const name = core.replica.fact(ASIDE_FACT);
-  if (!name) return;
+  if (!core.replica.fact(ASIDE_FACT)) return;
   try {
     while (!hasCaughtUp(core)) {
       await new Promise<void>((resolve) => {
@@ -35,17 +34,20 @@ export async function finishRebuild(options: RebuildOptions): Promise<void> {
       });
       if (signal.aborted) return;
     }
-    const aside = await location.openAside(new TextDecoder().decode(name));
-    try {
-      const done = await resubmitUncovered({
-        aside,
-        replica: core.replica,
-        coveredElsewhere: await readReported(aside),
-      });
-      core.replica.setFact(ASIDE_FACT, undefined);
-      log.warn('the rebuild is complete', { ...done, aside: new TextDecoder().decode(name) });
-    } finally {
-      await aside.close();
+    for (let name = core.replica.fact(ASIDE_FACT); name; name = core.replica.fact(ASIDE_FACT)) {
+      const aside = await location.openAside(new TextDecoder().decode(name));
+      try {
+        const done = await resubmitUncovered({
+          aside,
+          replica: core.replica,
+          coveredElsewhere: await readReported(aside),
+        });
+        // A store that was set aside before its own rebuild was complete names the one before it.
+        core.replica.setFact(ASIDE_FACT, aside.get(factKey(ASIDE_FACT)));
+        log.warn('the rebuild is complete', { ...done, aside: new TextDecoder().decode(name) });
+      } finally {
+        await aside.close();
+      }
     }
   } catch (error) {
     log.error('the store that was set aside could not be read again', { error });

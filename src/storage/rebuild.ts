@@ -1,8 +1,8 @@
-import { contextCovers } from '../core/context.ts';
 import type { DotRange } from '../core/dot.ts';
 import type { ActorId } from '../core/ids.ts';
+import { KINDS, kindOf } from '../core/kinds.ts';
 import { OPERATION_WRITES_MAX, type Draft } from '../core/operation.ts';
-import type { Row } from '../core/row.ts';
+import { hasDot, mergeRows, type Entry, type Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
 import { splitRowKey } from '../core/row-key.ts';
 import { counterOfLogKey, LOG_RANGE } from './layout.ts';
@@ -16,7 +16,7 @@ export const ASIDE_FACT = 'rebuild-aside';
 export interface Resubmission {
   /** The store that was set aside, opened to be read. */
   readonly aside: Store;
-  readonly replica: Pick<Replica, 'submit' | 'covers' | 'read'>;
+  readonly replica: Pick<Replica, 'submit' | 'covers' | 'cover' | 'read'>;
   /** True where some member is known to have the dot: it comes from there, with its own dot. */
   readonly coveredElsewhere: (range: DotRange) => boolean;
 }
@@ -33,12 +33,15 @@ interface Lost {
   readonly shard: number;
   readonly first: number;
   readonly drafts: Draft[];
+  readonly dots: DotRange[];
 }
 
 /**
  * Submits again, as new operations with their original context, seq and send key, those writes of a
  * set-aside store that no member has. Call it once the new store has caught up with every live peer.
- * Submitting twice is harmless: the same rows, once more under new dots.
+ *
+ * The old dots are covered in the batch that brings the new ones. So a removal that comes after has seen
+ * them, and what was submitted before a crash is not submitted again after it, removed or not.
  */
 export async function resubmitUncovered(options: Resubmission): Promise<Resubmitted> {
   const { aside, replica, coveredElsewhere } = options;
@@ -46,12 +49,14 @@ export async function resubmitUncovered(options: Resubmission): Promise<Resubmit
   let lost: Lost | undefined;
   const flush = async (): Promise<void> => {
     if (!lost || lost.drafts.length === 0) return;
-    const { shard, drafts } = lost;
+    const { shard, drafts, dots } = lost;
     lost = undefined;
     total.operations += 1;
     total.writes += drafts.length;
     await new Promise<void>((resolve) => {
-      replica.submit(shard, drafts, resolve);
+      replica.submit(shard, drafts);
+      // The same tick is the same batch.
+      replica.cover(dots, resolve);
     });
   };
   for await (const chunk of aside.scan(LOG_RANGE)) {
@@ -62,19 +67,22 @@ export async function resubmitUncovered(options: Resubmission): Promise<Resubmit
       const range = { actor, shard, from: counter, to: counter };
       if (replica.covers(range) || coveredElsewhere(range)) continue;
       const place = decodeLogRow(key, bytes);
-      if (place.ok && isSuperseded(replica.read(place.row.key), { actor, counter })) continue;
-      const draft = place.ok ? draftOf(aside, place.row.key, { actor, counter }) : undefined;
-      if (!place.ok || !draft) {
+      const entry = place.ok ? entryIn(aside, place.row.key, { actor, counter }) : undefined;
+      if (!place.ok || !entry) {
         total.damaged += 1;
         continue;
       }
+      const rowKey = place.row.key;
+      if (isSuperseded(rowKey, replica.read(rowKey), entry)) continue;
       const first = counter - place.row.offset;
       const same = lost?.actor === actor && lost.shard === shard && lost.first === first;
       if (!same || lost!.drafts.length >= OPERATION_WRITES_MAX) {
         await flush();
-        lost = { actor, shard, first, drafts: [] };
+        lost = { actor, shard, first, drafts: [], dots: [] };
       }
-      lost!.drafts.push(draft);
+      const { tag, context, value } = entry;
+      lost!.drafts.push({ key: rowKey, tag, context, value });
+      lost!.dots.push(range);
     }
   }
   await flush();
@@ -82,21 +90,21 @@ export async function resubmitUncovered(options: Resubmission): Promise<Resubmit
 }
 
 /**
- * True where the row here has seen the write, which a removal with its receipt does without any member
- * having the write itself: under a new dot it would come back.
+ * True where the row here knows better than the write: a removal with its receipt has seen it, a later
+ * writer has set the value. Under a new dot and a new time it would come back.
  */
-function isSuperseded(row: Row, { actor, counter }: { actor: ActorId; counter: number }): boolean {
-  return row.some((entry) => contextCovers(entry.context, actor, counter));
+function isSuperseded(key: RowKey, row: Row, entry: Entry): boolean {
+  const merged = mergeRows(KINDS[kindOf(key)!].policy, row, [entry]);
+  return !hasDot(merged, entry.actor, entry.counter);
 }
 
-function draftOf(
+function entryIn(
   aside: Store,
   key: RowKey,
   dot: { actor: ActorId; counter: number },
-): Draft | undefined {
+): Entry | undefined {
   const bytes = aside.get(key);
   const decoded = bytes && splitRowKey(key) ? decodeRow(key, bytes) : undefined;
   if (!decoded?.ok) return undefined;
-  const entry = decoded.row.find((e) => e.actor === dot.actor && e.counter === dot.counter);
-  return entry && { key, tag: entry.tag, context: entry.context, value: entry.value };
+  return decoded.row.find((e) => e.actor === dot.actor && e.counter === dot.counter);
 }

@@ -1,0 +1,92 @@
+import test from 'ava';
+import { EMPTY_CONTEXT } from '../../src/core/context.ts';
+import { encodeChannel } from '../../src/core/kinds/channel.ts';
+import {
+  EMPTY_VALUE,
+  remove,
+  replace,
+  type Draft,
+  type Operation,
+} from '../../src/core/operation.ts';
+import { shardOf } from '../../src/core/placement.ts';
+import { isLive } from '../../src/core/row.ts';
+import { channelRowKey, subscriptionKey } from '../../src/core/row-key.ts';
+import { silentLog } from '../../src/observability/log.ts';
+import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
+import { resubmitUncovered } from '../../src/storage/rebuild.ts';
+import { ReplicatedStore } from '../../src/storage/replica.ts';
+import { group, uid } from '../support/ids.ts';
+import { testRuntime } from '../support/runtime.ts';
+
+const channel = group('g');
+const shard = shardOf(channel);
+const key = subscriptionKey(channel, uid('u'));
+const put: Draft = { key, tag: 0, context: EMPTY_CONTEXT, value: EMPTY_VALUE };
+
+async function open() {
+  const location = new MemoryStoreLocation({ runtime: testRuntime });
+  const store = await location.open();
+  const replica = await ReplicatedStore.open({ store, runtime: testRuntime, log: silentLog });
+  return { store, replica };
+}
+
+function submit(replica: ReplicatedStore, draft: Draft): Promise<Operation> {
+  return new Promise((resolve) => {
+    const operation = replica.submit(shard, [draft], () => resolve(operation));
+  });
+}
+
+const coveredElsewhere = (): boolean => false;
+
+test('what was submitted again and then removed does not come back when the rebuild starts anew', async (t) => {
+  const aside = await open();
+  const lost = await submit(aside.replica, put);
+  const { replica } = await open();
+  const first = await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
+  t.is(first.writes, 1);
+  t.true(isLive(replica.read(key)));
+  t.true(replica.covers({ actor: lost.actor, shard, from: 1, to: 1 }));
+  await submit(replica, remove(key, replica.read(key), replica.seen(shard)));
+  const again = await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
+  t.is(again.writes, 0);
+  t.false(isLive(replica.read(key)));
+});
+
+test('a removal elsewhere that has seen what was submitted again keeps out the lost write too', async (t) => {
+  const aside = await open();
+  await submit(aside.replica, put);
+  const { replica, store } = await open();
+  await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
+  const other = (await open()).replica;
+  const vector = replica.durableVector();
+  const answer = await replica.operations(other.missing(vector), 1_000_000);
+  for (const operation of answer.operations) other.receive(operation);
+  other.cover(answer.covered);
+  const removal = await submit(other, remove(key, other.read(key), other.seen(shard)));
+  const fresh = (await open()).replica;
+  fresh.receive(removal);
+  const third = await resubmitUncovered({ aside: aside.store, replica: fresh, coveredElsewhere });
+  t.is(third.writes, 0);
+  t.false(isLive(fresh.read(key)));
+  await store.close();
+});
+
+test('a value that was set later elsewhere is not undone by an older one that is submitted again', async (t) => {
+  const settings = { large: false, allowStranger: false, deleted: false };
+  const row = channelRowKey(channel);
+  const draft = (join: 'open' | 'closed', replica: ReplicatedStore): Draft =>
+    replace(
+      replica.read(row),
+      { key: row, tag: 0, value: encodeChannel({ ...settings, join }) },
+      () => replica.seen(shard),
+    );
+  const aside = await open();
+  await submit(aside.replica, draft('open', aside.replica));
+  await new Promise((resolve) => setTimeout(resolve, 3));
+  const { replica } = await open();
+  await submit(replica, draft('closed', replica));
+  const later = replica.read(row);
+  const done = await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
+  t.is(done.writes, 0);
+  t.deepEqual(replica.read(row), later);
+});
