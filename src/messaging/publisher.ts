@@ -64,7 +64,7 @@ export class PublishService implements Publisher {
       fresh(messageKey(channel, messageSeq, replica.actor), encodeMessage(message)),
     ];
     if (request.clientMsgNo !== '') drafts.push(this.#sendKeyDraft(request, message));
-    drafts.push(...this.#personDrafts(channel));
+    for (const draft of this.#personDrafts(channel)) drafts.push(draft);
     return new Promise((resolve) => {
       const operation: Operation = replica.submit(shardOf(channel), drafts, () => {
         this.#awaitSecondDisk(operation, (disks) => {
@@ -124,7 +124,7 @@ export class PublishService implements Publisher {
     }
     const message = this.#messageOf(request, 0);
     delivery.deliver(request.channel, message, request.exceptSession);
-    replication.sendTransient(request.channel, request.sender, encodeMessage(message));
+    replication.sendTransient(request.channel, request.sender, () => encodeMessage(message));
     return { ok: true, value: resultOf(message, 0) };
   }
 

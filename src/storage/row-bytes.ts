@@ -6,6 +6,9 @@ export const ACTOR_BYTES = 8;
 export const UINT56_BYTES = 7;
 
 const SCRATCH_BYTES = 64 * 1024;
+/** Rows up to this size are cut from a shared slab: an allocation of their own costs more than they do. */
+const SLAB_ROW_BYTES_MAX = 1024;
+const SLAB_BYTES = 64 * 1024;
 
 /**
  * Writes rows into one scratch buffer that is used again for every row; `take` copies out. A caller
@@ -14,6 +17,8 @@ const SCRATCH_BYTES = 64 * 1024;
 export class RowWriter {
   bytes = new Uint8Array(SCRATCH_BYTES);
   at = 0;
+  #slab = new Uint8Array(0);
+  #slabAt = 0;
 
   /** Starts a row of at most `bytesMax`. A buffer that one huge row needed is not kept. */
   begin(bytesMax: number): void {
@@ -79,8 +84,18 @@ export class RowWriter {
     this.at = at + value.length;
   }
 
+  /** Never written again; rows of one slab are written to disk together, so it is not kept for long. */
   take(): Uint8Array {
-    return this.bytes.slice(0, this.at);
+    const { bytes, at } = this;
+    if (at > SLAB_ROW_BYTES_MAX) return bytes.slice(0, at);
+    if (this.#slabAt + at > this.#slab.length) {
+      this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#slabAt = 0;
+    }
+    const from = this.#slabAt;
+    this.#slabAt = from + at;
+    this.#slab.set(bytes.subarray(0, at), from);
+    return this.#slab.subarray(from, from + at);
   }
 }
 

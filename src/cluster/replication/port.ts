@@ -41,7 +41,8 @@ export interface Replication {
   peers(): readonly PeerState[];
   /** False while a new or rebuilt store has not caught up: it takes no writes. */
   mayWrite(): boolean;
-  sendTransient(channel: ChannelKey, sender: Uid, value: Uint8Array): void;
+  /** `encode` is called, once, where some peer may want it. */
+  sendTransient(channel: ChannelKey, sender: Uid, encode: () => Uint8Array): void;
   /** This member's own interest; announced to peers, versioned, with a digest in each heartbeat. */
   announce(add: readonly InterestItem[], remove: readonly InterestItem[]): void;
   /** Interest items of live peers that start with `prefix`, for presence. */

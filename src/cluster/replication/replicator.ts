@@ -130,13 +130,15 @@ export class Replicator implements Replication {
     return !this.#catchingUp;
   }
 
-  sendTransient(channel: ChannelKey, sender: Uid, value: Uint8Array): void {
+  sendTransient(channel: ChannelKey, sender: Uid, encode: () => Uint8Array): void {
     const item = `c${channel}`;
+    let value: Uint8Array | undefined;
     for (const peer of this.#peers.values()) {
       if (!peer.accepted.interest.mayWant(item)) continue;
+      value ??= encode();
       peer.opened.pushTransient({ channel, sender, value });
     }
-    this.#flushSoon();
+    if (value) this.#flushSoon();
   }
 
   announce(add: readonly InterestItem[], remove: readonly InterestItem[]): void {

@@ -41,7 +41,9 @@ export function firstOf(row: Row, payloadHash: string): SendKey | undefined {
 export function payloadHash(payload: Uint8Array): string {
   let low = 0x811c9dc5;
   let high = 0xcbf29ce4 ^ payload.length;
-  for (const byte of payload) {
+  // By index: an iterator costs three times as much.
+  for (let i = 0; i < payload.length; i++) {
+    const byte = payload[i]!;
     low = Math.imul(low ^ byte, 0x01000193);
     high = Math.imul(high ^ byte, 0x01000193) ^ (low >>> 13);
   }

@@ -82,7 +82,7 @@ test('transients: filtered by verified interest, in doubt sent to all, none twic
   const cluster = await startAll([X, Y, Z]);
   const [x, y, z] = [X, Y, Z].map((name) => cluster.node(name));
   const say = (text: string): void =>
-    x!.replicator.sendTransient(group('a'), uid('u'), new TextEncoder().encode(text));
+    x!.replicator.sendTransient(group('a'), uid('u'), () => new TextEncoder().encode(text));
   y!.replicator.announce(['c2/a'], []);
   say('one');
   await cluster.world.run(5);
