@@ -92,11 +92,13 @@ test('planted: a delivery to a banned user is seen (invariant 5)', async (t) => 
 test('planted: a delivery after an acknowledged unsubscribe is seen (invariant 6)', async (t) => {
   const cluster = await withAnn(t);
   const session = await cluster.connect(1, 'ann');
+  const [write] = cluster.sim.registry.writesOf(ROW);
   await cluster.unsubscribe(1, 'ann');
   const pair = cluster.sim.subscriptions.pair(CHANNEL, ANN);
   const node = cluster.node(1).id;
-  const answer = { presented: [], at: node, knownBy: [node], nowMs: 0, hasSeen: () => true };
-  pair.unsubscribed(answer);
+  const answer = { at: node, knownBy: [node], nowMs: 0 };
+  pair.subscribed({ ...answer, receipt: write!.dot });
+  pair.unsubscribed({ ...answer, presented: [], hasSeen: () => true });
   session.topics.add(CHANNEL);
   await cluster.publish(1, 'not for ann');
   await cluster.run(50);
