@@ -33,8 +33,11 @@ export interface Draft {
   readonly tag: number;
   readonly context: Context;
   readonly value: Uint8Array;
-  /** The author knows that there is no row under this key, so it need not be read. */
-  readonly fresh?: true;
+  /**
+   * The row under this key, where the author has read it in the same tick as it submits (or knows that
+   * there is none), so that it is not read again. An older one would lose what was written since.
+   */
+  readonly row?: Row | undefined;
 }
 
 export const EMPTY_VALUE = new Uint8Array(0);
@@ -47,7 +50,7 @@ const CONTEXT_SPANS_MAX = 16;
 /** A put that replaces what it sees in the row: its live dots, and all that those had replaced. */
 export function replace(
   row: Row,
-  put: Omit<Draft, 'context' | 'fresh'>,
+  put: Omit<Draft, 'context' | 'row'>,
   vector: () => Context,
 ): Draft {
   const live = liveEntries(row);

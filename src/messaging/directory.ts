@@ -39,6 +39,17 @@ const FLAG_NAMES: readonly (readonly [keyof ChannelFlags, ChannelFlag])[] = [
   ['sendBan', 'send_ban'],
 ];
 
+/** What decides who may subscribe: two rows, where `channel` reads four. */
+export function joinRuleOf(
+  replica: Pick<Replica, 'read'>,
+  channel: ChannelKey,
+): { readonly join: ChannelSettings['join']; readonly disband: boolean } {
+  const row = replica.read(channelRowKey(channel));
+  const settings = row[0] && decodeChannel(row[0].value);
+  const disband = isLive(replica.read(channelFlagKey(channel, 'disband')));
+  return { join: settings?.join ?? 'open', disband };
+}
+
 /** Tokens, channels and denials: everything that is looked up by name and never fanned out. */
 export class DirectoryService implements Directory {
   readonly #replica: Replica;

@@ -5,7 +5,7 @@ import { EMPTY_CONTEXT } from '../core/context.ts';
 import { EMPTY_VALUE, type Draft, type Operation } from '../core/operation.ts';
 import { personsOf, shardOf } from '../core/placement.ts';
 import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.ts';
-import { isLive } from '../core/row.ts';
+import { EMPTY_ROW, isLive } from '../core/row.ts';
 import { messageKey, sendKeyKey, subscriptionKey } from '../core/row-key.ts';
 import { nextSeq, type SlotNumber } from '../core/sequence.ts';
 import type { Replication } from '../cluster/replication/port.ts';
@@ -187,7 +187,7 @@ export class PublishService implements Publisher {
 
 /** Of a row that is known to be absent: a new number of this actor, a send key that was just looked up. */
 function fresh(key: Draft['key'], value: Uint8Array): Draft {
-  return { key, tag: 0, context: EMPTY_CONTEXT, value, fresh: true };
+  return { key, tag: 0, context: EMPTY_CONTEXT, value, row: EMPTY_ROW };
 }
 
 function resultOf(message: Message, disks: number): PublishResult {

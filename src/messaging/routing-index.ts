@@ -1,5 +1,5 @@
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
-import { isLive } from '../core/row.ts';
+import { isLive, type Row } from '../core/row.ts';
 import { denyKey, rangeEnd, reversePrefix, splitRowKey, subscriptionKey } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
@@ -101,22 +101,23 @@ export class RoutingIndex implements SessionRegistry {
     this.#options.presence.onInterest(member, items);
   }
 
-  onChange({ key }: Change): void {
+  onChange({ key, after }: Change): void {
     if (this.#users.size === 0) return;
     const kind = key[0];
     if (kind === 's') {
       const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
-      this.#update(channel, uid);
+      this.#update(channel, uid, after);
     } else if (kind === 'd') {
       const [channel, scope, , uid] = splitRowKey(key)!.parts;
       if (scope === 'u') this.#update(channel as ChannelKey, uid as Uid);
     }
   }
 
-  #update(channel: ChannelKey, uid: Uid): void {
+  /** `row`: the subscription's, where it is the one that changed. */
+  #update(channel: ChannelKey, uid: Uid, row?: Row): void {
     const user = this.#users.get(uid);
     if (!user) return;
-    const wanted = this.#routes(channel, uid);
+    const wanted = this.#routes(channel, uid, row);
     if (wanted === user.channels.has(channel)) return;
     if (wanted) this.#join(user, channel);
     else {
@@ -126,10 +127,10 @@ export class RoutingIndex implements SessionRegistry {
     }
   }
 
-  #routes(channel: ChannelKey, uid: Uid): boolean {
+  #routes(channel: ChannelKey, uid: Uid, row?: Row): boolean {
     const { replica } = this.#options;
     return (
-      isLive(replica.read(subscriptionKey(channel, uid))) &&
+      isLive(row ?? replica.read(subscriptionKey(channel, uid))) &&
       !isLive(replica.read(denyKey(channel, uid, 'ban')))
     );
   }

@@ -1,4 +1,4 @@
-import { contextOfDots, uniteContexts } from '../core/context.ts';
+import { contextOfDots, uniteContexts, type Context } from '../core/context.ts';
 import type { Dot } from '../core/dot.ts';
 import { channelTypeOf, PERSON, type ChannelKey, type MemberId, type Uid } from '../core/ids.ts';
 import {
@@ -15,13 +15,13 @@ import { subscriptionKey } from '../core/row-key.ts';
 import type { Reach, Replication } from '../cluster/replication/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 import type {
-  Directory,
   SubscriptionDigest,
   SubscriptionRequest,
   SubscriptionResult,
   Subscriptions,
   WaitFor,
 } from './port.ts';
+import { joinRuleOf } from './directory.ts';
 import type { SubscriptionTable } from './subscription-table.ts';
 import type { WriteGate } from './write-gate.ts';
 
@@ -30,13 +30,15 @@ export interface SubscriptionServiceOptions {
   readonly replica: Replica;
   readonly replication: Pick<Replication, 'awaitReach'>;
   readonly gate: WriteGate;
-  readonly directory: Pick<Directory, 'channel'>;
   /** How long an acknowledgement waits for the live members to route by it. Milliseconds. */
   readonly routedTimeoutMs: number;
 }
 
 /** Operations staged by one call before it waits for the disk, so that one call cannot fill the queue. */
 const OPERATIONS_AHEAD = 32;
+/** Of the contexts of one operation: each removal carries a whole vector, one span a run of a node. */
+const CONTEXT_BYTES_MAX = 256 * 1024;
+const SPAN_BYTES = 32;
 
 export class SubscriptionService implements Subscriptions {
   readonly #options: SubscriptionServiceOptions;
@@ -53,7 +55,8 @@ export class SubscriptionService implements Subscriptions {
     return this.#write(request, (uid) => {
       const key = subscriptionKey(request.channel, uid);
       const put = { key, tag: 0, value: EMPTY_VALUE };
-      return replace(replica.read(key), put, () => replica.seen(shard));
+      const row = replica.read(key);
+      return { ...replace(row, put, () => replica.seen(shard)), row };
     });
   }
 
@@ -63,14 +66,15 @@ export class SubscriptionService implements Subscriptions {
     const receipts = contextOfDots((request.receipts ?? []).filter((dot) => dot.shard === shard));
     // Taken again for every operation: it has to cover what the operations before it wrote.
     let seen = uniteContexts(replica.seen(shard), receipts);
+    const writesMax = writesOf(seen);
     let drafted = 0;
-    return this.#write(request, (uid) => {
-      if (drafted++ % OPERATION_WRITES_MAX === 0) {
-        seen = uniteContexts(replica.seen(shard), receipts);
-      }
+    const draftOf = (uid: Uid): Draft => {
+      if (drafted++ % writesMax === 0) seen = uniteContexts(replica.seen(shard), receipts);
       const key = subscriptionKey(request.channel, uid);
-      return remove(key, replica.read(key), seen);
-    });
+      const row = replica.read(key);
+      return { ...remove(key, row, seen), row };
+    };
+    return this.#write(request, draftOf, writesMax);
   }
 
   async unsubscribeAll(
@@ -116,17 +120,17 @@ export class SubscriptionService implements Subscriptions {
   async #write(
     request: SubscriptionRequest,
     draftOf: (uid: Uid) => Draft,
+    writesMax = OPERATION_WRITES_MAX,
   ): Promise<Outcome<SubscriptionResult>> {
     const { gate, replica } = this.#options;
     const shard = shardOf(request.channel);
     const receipts: Dot[] = [];
     let last: Operation | undefined;
-    for (let at = 0, staged = 1; at < request.uids.length; at += OPERATION_WRITES_MAX, staged++) {
+    for (let at = 0, staged = 1; at < request.uids.length; at += writesMax, staged++) {
       const refusal = gate.refusal();
       if (refusal) return refusal;
-      const drafts = request.uids.slice(at, at + OPERATION_WRITES_MAX).map(draftOf);
-      const wait =
-        staged % OPERATIONS_AHEAD === 0 || at + OPERATION_WRITES_MAX >= request.uids.length;
+      const drafts = request.uids.slice(at, at + writesMax).map(draftOf);
+      const wait = staged % OPERATIONS_AHEAD === 0 || at + writesMax >= request.uids.length;
       if (wait)
         last = await new Promise<Operation>((resolve) => {
           const operation = replica.submit(shard, drafts, () => resolve(operation));
@@ -166,9 +170,9 @@ export class SubscriptionService implements Subscriptions {
         `${stranger} is not one of the two users of this channel`,
       );
     }
-    const known = this.#options.directory.channel(channel);
-    if (known?.disband) return refuse(REASON.disbanded, 'the channel is disbanded');
-    if (cause === 'client' && known?.join === 'closed') {
+    const rule = joinRuleOf(this.#options.replica, channel);
+    if (rule.disband) return refuse(REASON.disbanded, 'the channel is disbanded');
+    if (cause === 'client' && rule.join === 'closed') {
       return refuse(
         REASON.notWhitelisted,
         'the channel is closed: only the backend adds subscribers',
@@ -176,6 +180,12 @@ export class SubscriptionService implements Subscriptions {
     }
     return undefined;
   }
+}
+
+/** How many removals with this context one operation may hold, so that it fits in a frame of a link. */
+function writesOf(context: Context): number {
+  const most = Math.floor(CONTEXT_BYTES_MAX / (SPAN_BYTES * context.length + 1));
+  return Math.max(1, Math.min(OPERATION_WRITES_MAX, most));
 }
 
 function noteReceipts(receipts: Dot[], { actor, shard, first, count }: Operation): void {

@@ -230,7 +230,6 @@ function createServices(
     replica,
     replication: replicator,
     gate,
-    directory,
     routedTimeoutMs: options.routedTimeoutMs ?? 250,
   });
   const publisher = new PublishService({

@@ -263,8 +263,8 @@ export class ReplicatedStore implements Replica {
     const pending = operation.writes.length > 1 ? new Map<RowKey, Row>() : undefined;
     for (const write of operation.writes) {
       const entry = entryOf(operation, write);
-      const absent = drafts?.[write.offset]?.fresh === true;
-      const before = pending?.get(write.key) ?? (absent ? EMPTY_ROW : this.read(write.key));
+      const known = pending?.get(write.key) ?? drafts?.[write.offset]?.row;
+      const before = known ?? this.read(write.key);
       const after = mergeRows(KINDS[kindOf(write.key)!].policy, before, [entry]);
       pending?.set(write.key, after);
       if (hasDot(after, entry.actor, entry.counter)) {
