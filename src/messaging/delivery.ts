@@ -3,7 +3,7 @@ import { decodeMessage, type Message } from '../core/kinds/message.ts';
 import { firstOf, payloadHash } from '../core/kinds/send-key.ts';
 import type { Operation } from '../core/operation.ts';
 import { RECALL } from '../core/row.ts';
-import { splitRowKey } from '../core/row-key.ts';
+import { sendKeyKey, splitRowKey } from '../core/row-key.ts';
 import type { Applied, Change } from '../storage/replica-port.ts';
 import type { ChannelHeads } from './channel-heads.ts';
 import type { Fanout } from './port.ts';
@@ -54,7 +54,7 @@ export class Delivery {
       if (!message) continue;
       const channel = splitRowKey(change.key)!.parts[0] as ChannelKey;
       this.#heads.raise(channel, message.messageSeq);
-      if (!own && isRepeat(message, changes)) continue;
+      if (!own && isRepeat(channel, message, changes)) continue;
       this.deliver(channel, message, outgoing?.exceptSession);
     }
     if (own && operation) this.#outgoing.delete(nameOf(operation));
@@ -74,10 +74,13 @@ export class Delivery {
 }
 
 /** True where the same payload was stored here before under the same send key: delivered already. */
-function isRepeat(message: Message, changes: readonly Change[]): boolean {
-  const key = changes.find((change) => change.key[0] === 'i');
-  if (!key || key.before.length === 0) return false;
-  return firstOf(key.before, payloadHash(message.payload)) !== undefined;
+function isRepeat(channel: ChannelKey, message: Message, changes: readonly Change[]): boolean {
+  if (message.clientMsgNo === '') return false;
+  // Changes may be those of a snapshot: rows of many messages and of many send keys.
+  const name = sendKeyKey(channel, message.fromUid, message.clientMsgNo);
+  const change = changes.find(({ key }) => key === name);
+  if (!change || change.before.length === 0) return false;
+  return firstOf(change.before, payloadHash(message.payload)) !== undefined;
 }
 
 function nameOf({ shard, first }: Operation): string {

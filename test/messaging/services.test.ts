@@ -3,6 +3,7 @@ import { REASON } from '../../src/core/reason-code.ts';
 import { personChannel } from '../../src/core/placement.ts';
 import { group, uid } from '../support/ids.ts';
 import { message, RecordingSession, startLoneCore } from '../support/lone-core.ts';
+import { until } from '../support/until.ts';
 
 test('a subscribe is acknowledged when it is on disk and routed, an unsubscribe takes it away', async (t) => {
   const { core, location, stop } = await startLoneCore();
@@ -204,7 +205,7 @@ test('S2-7 F24 the late close of an old session cannot take away its successor',
 });
 
 test('a failing disk refuses new work with the reason, and takes it again by itself', async (t) => {
-  const { core, location, stop } = await startLoneCore();
+  const { core, location, store, stop } = await startLoneCore();
   const { subscriptions } = core.services;
   const request = {
     channel: group('g9'),
@@ -214,9 +215,7 @@ test('a failing disk refuses new work with the reason, and takes it again by its
   } as const;
   location.fail();
   const staged = subscriptions.subscribe(request);
-  await new Promise((resolve) => {
-    setTimeout(resolve, 50);
-  });
+  await until('the store fails', () => store.status().state === 'failing');
   const refused = await subscriptions.subscribe(request);
   t.is(!refused.ok && refused.code, REASON.systemError);
   t.regex(refused.ok ? '' : refused.message, /no space left/);

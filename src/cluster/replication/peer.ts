@@ -283,10 +283,9 @@ export class Peer implements PeerHolding {
   }
 
   #welcome(end: LinkEnd, hello: Hello): void {
-    if (this.#storeId !== hello.storeId) {
-      this.#holding.forget();
-      this.#target = undefined;
-    }
+    if (this.#storeId !== hello.storeId) this.#target = undefined;
+    // Another run may have less than the marks of the last one said: its Hello says what it has.
+    if (this.#storeId !== hello.storeId || this.#actor !== hello.actor) this.#holding.forget();
     if (this.#actor !== undefined && this.#actor !== hello.actor) this.accepted.interest.drop();
     this.#storeId = hello.storeId;
     this.#actor = hello.actor;
