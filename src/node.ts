@@ -145,7 +145,11 @@ class HoldfastNode implements Node {
     const membership = createMembership(this.#ground, abort.signal);
     const transport = createTransport(this.#ground);
     const events = new NodeEvents(this.#hub, runtime.clock);
-    const gateway: ClientGateway = createGateway(this.#ground, () => core.services);
+    const gateway: ClientGateway = createGateway(
+      this.#ground,
+      () => core.services,
+      () => membership.roster().members,
+    );
     const core: NodeCore = await createNodeCore(
       coreOptions(this.#ground),
       {

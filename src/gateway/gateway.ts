@@ -30,9 +30,11 @@ export interface ClientGatewayOptions {
   /** Said to clients, unsigned 64 bits. */
   readonly nodeId: bigint;
   readonly limits?: Partial<GatewayLimits> | undefined;
-  /** Lower case; undefined: any. */
+  /** Lower case; undefined: those of this machine and of `advertised`. */
   readonly originsAllowed?: readonly string[] | undefined;
   readonly hostsAllowed?: readonly string[] | undefined;
+  /** Host names that members advertise: what is allowed where a list is undefined. Undefined: any. */
+  readonly advertised?: (() => ReadonlySet<string>) | undefined;
 }
 
 /** The client port: WebSocket connections, their sessions, and the delivery to them. */
@@ -137,8 +139,11 @@ export class ClientGateway {
     if (this.#sessions.size >= this.#limits.sessionsMax) {
       return busy('This node has as many sessions as it may.', RETRY_AFTER_SECONDS);
     }
-    const { originsAllowed, hostsAllowed } = this.#options;
-    return admitUpgrade(request, { originsAllowed, hostsAllowed });
+    return admitUpgrade(request, {
+      originsAllowed: this.#options.originsAllowed,
+      hostsAllowed: this.#options.hostsAllowed,
+      advertised: this.#options.advertised,
+    });
   }
 
   #closed(session: ClientSession, code: number, reason: string): void {

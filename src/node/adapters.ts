@@ -1,3 +1,4 @@
+import { advertisedNames } from '../api/access.ts';
 import { GrpcPeerTransport } from '../cluster/link/grpc-transport.ts';
 import { EtcdMembership } from '../cluster/membership/etcd.ts';
 import type { Membership } from '../cluster/membership/port.ts';
@@ -68,7 +69,11 @@ export function createTransport({ config, self, log, runtime }: Ground): GrpcPee
   });
 }
 
-export function createGateway(ground: Ground, services: () => Services): ClientGateway {
+export function createGateway(
+  ground: Ground,
+  services: () => Services,
+  members: () => readonly Member[],
+): ClientGateway {
   const { config, self, log, runtime } = ground;
   const { gateway } = config;
   return new ClientGateway({
@@ -78,8 +83,9 @@ export function createGateway(ground: Ground, services: () => Services): ClientG
     socketServerFactory: selectSocketServer(log, gateway.sockets),
     auth: gateway.auth,
     nodeId: nodeIdOf(self),
-    originsAllowed: gateway.originsAllowed.length > 0 ? gateway.originsAllowed : undefined,
-    hostsAllowed: gateway.hostsAllowed.length > 0 ? gateway.hostsAllowed : undefined,
+    originsAllowed: listOrAbsent(gateway.originsAllowed),
+    hostsAllowed: listOrAbsent(gateway.hostsAllowed),
+    advertised: () => advertisedNames([self, ...members()]),
     limits: {
       frameBytesMax: gateway.frameBytesMax,
       sessionsMax: gateway.sessionsMax,
@@ -114,6 +120,11 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     routedTimeoutMs: replication.acknowledgeTimeoutMs,
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
   };
+}
+
+/** An empty list in the configuration is none: the defaults hold. */
+function listOrAbsent(list: readonly string[]): readonly string[] | undefined {
+  return list.length > 0 ? list.map((item) => item.toLowerCase()) : undefined;
 }
 
 /** The members of cluster.yml; their ids were checked when it was read. */

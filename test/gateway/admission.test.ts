@@ -34,3 +34,33 @@ test('who may upgrade, by Origin and Host', (t) => {
   const any = { originsAllowed: undefined, hostsAllowed: undefined };
   t.true(admitUpgrade({ ...request, origin: 'https://x', host: undefined }, any).accept);
 });
+
+test('without lists: this machine and what members advertise, and IP addresses as Host', (t) => {
+  const rules = {
+    originsAllowed: undefined,
+    hostsAllowed: undefined,
+    advertised: () => new Set(['chat.example']),
+  };
+  const request = { path: '/', query: '', remoteAddress: '127.0.0.1' };
+  const table: [string | undefined, string | undefined, boolean][] = [
+    [undefined, '127.0.0.1:5200', true],
+    [undefined, 'localhost', true],
+    [undefined, '[::1]:5200', true],
+    [undefined, '10.1.2.3:5200', true],
+    [undefined, 'chat.example:5200', true],
+    [undefined, 'evil.example', false],
+    [undefined, '127.0.0.1.evil.example', false],
+    [undefined, undefined, false],
+    ['http://127.0.0.1:5001', '127.0.0.1:5200', true],
+    ['http://localhost:5001', '127.0.0.1:5200', true],
+    ['https://chat.example', 'chat.example', true],
+    ['https://evil.example', '127.0.0.1:5200', false],
+    ['https://chat.example.evil.example', 'chat.example', false],
+    ['https://chat.example@evil.example', 'chat.example', false],
+    ['http://10.9.9.9', '127.0.0.1:5200', false],
+    ['null', '127.0.0.1:5200', false],
+  ];
+  for (const [origin, host, accept] of table) {
+    t.is(admitUpgrade({ ...request, origin, host }, rules).accept, accept, `${origin} ${host}`);
+  }
+});

@@ -22,17 +22,34 @@ export async function startCluster(
   t: ExecutionContext,
   options: ClusterOptions,
 ): Promise<TestCluster> {
-  endWithParent();
-  const folder = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'));
-  const etcd = options.etcd ? await startEtcd() : undefined;
-  const nodes = createNodes(options, folder, etcd && `http://${etcd.endpoint}`);
-  const cluster = new TestCluster(await nodes, { etcd, folder, options });
+  const cluster = await createCluster(options);
   t.teardown(async () => {
     if (!t.passed) for (const line of cluster.logs()) t.log(line);
     await cluster.end();
   });
   if (options.start !== false) await cluster.startAll();
   return cluster;
+}
+
+/** For all tests of a file: started in `test.before`; `end()` belongs in `test.after.always`. */
+export async function startSharedCluster(options: ClusterOptions): Promise<TestCluster> {
+  const cluster = await createCluster(options);
+  try {
+    await cluster.startAll();
+  } catch (cause) {
+    const logs = cluster.logs().join('\n');
+    await cluster.end();
+    throw new Error(`the cluster does not start:\n${logs}`, { cause });
+  }
+  return cluster;
+}
+
+async function createCluster(options: ClusterOptions): Promise<TestCluster> {
+  endWithParent();
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'));
+  const etcd = options.etcd ? await startEtcd() : undefined;
+  const nodes = createNodes(options, folder, etcd && `http://${etcd.endpoint}`);
+  return new TestCluster(await nodes, { etcd, folder, options });
 }
 
 let endsWithParent = false;
