@@ -9,13 +9,16 @@ import { ROOT } from '../build.js';
 const GRACE_MS = 5_000;
 
 /**
- * Runs ava in its machine-readable form and prints failures as they come, with all that ava says of them.
+ * Runs ava and prints all that it says but for the tests that passed. Its reporter for people is read:
+ * the one for machines ends with an exception at a timeout and at errors with a field that is undefined.
  * A crash, a deadline or an exit code without a failed test count as one failure.
  */
 export async function runAva({ node = process.execPath, args = [], deadlineMs = 600_000 }) {
   const cli = join(ROOT, 'node_modules', 'ava', 'entrypoints', 'cli.mjs');
-  const child = spawn(node, [cli, '--tap', ...args], {
+  const child = spawn(node, [cli, '--no-color', ...args], {
     cwd: ROOT,
+    // The marks of results are other ones where the terminal is called so.
+    env: { ...process.env, TERM: 'dumb' },
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
   });
@@ -32,9 +35,8 @@ export async function runAva({ node = process.execPath, args = [], deadlineMs = 
   }, deadlineMs);
   process.once('SIGINT', endAll).once('SIGTERM', endAll);
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const reader = createReader(counts);
   const lines = createInterface({ input: child.stdout });
-  lines.on('line', reader);
+  lines.on('line', createReader(counts));
   // A process that a test left behind would hold the output open.
   child.once('exit', () => signalGroup(child.pid, 'SIGKILL'));
   const [[code, signal]] = await Promise.all([once(child, 'exit'), once(lines, 'close')]);
@@ -47,29 +49,32 @@ export async function runAva({ node = process.execPath, args = [], deadlineMs = 
   return counts;
 }
 
-const RESULT = /^(not )?ok \d+(?: - (.*?))?(?: # (SKIP|TODO).*)?$/;
+const PASSED = /^ {2}✔ /;
+const FAILED = /^ {2}✘ \[fail\]: (.*)$/;
+const SKIPPED = /^ {2}- \[skip\] (.*)$/;
 const PROGRESS_EVERY = 100;
 
-/** Reads lines of TAP; prints what is not a test that passed. */
+/** Reads lines of ava's report; prints what is not of a test that passed. */
 function createReader(counts) {
-  let failing = false;
+  let passing = false;
   return (line) => {
-    const result = RESULT.exec(line);
-    if (!result) {
-      if (failing && /^#? {2}/.test(line)) process.stdout.write(`${line}\n`);
+    if (PASSED.test(line)) {
+      passing = true;
+      counts.passed++;
+      if (counts.passed % PROGRESS_EVERY === 0)
+        process.stdout.write(`… ${counts.passed} tests passed\n`);
       return;
     }
-    const [, not, title, directive] = result;
-    failing = not !== undefined && directive === undefined;
-    if (failing) fail(counts, title);
-    else if (directive === undefined) counts.passed++;
-    else {
+    // What a test that passed has logged stands below it, deeper.
+    if (passing && line.startsWith('    ')) return;
+    passing = false;
+    const [, failed] = FAILED.exec(line) ?? [];
+    const [, skipped] = SKIPPED.exec(line) ?? [];
+    if (failed !== undefined) fail(counts, failed);
+    else if (skipped !== undefined) {
       counts.skipped++;
-      process.stdout.write(`skipped: ${title}\n`);
-    }
-    const done = counts.passed + counts.failed;
-    if (directive === undefined && done % PROGRESS_EVERY === 0)
-      process.stdout.write(`… ${done} tests\n`);
+      process.stdout.write(`skipped: ${skipped}\n`);
+    } else if (line !== '') process.stdout.write(`${line}\n`);
   };
 }
 
