@@ -173,7 +173,11 @@ class HoldfastNode implements Node {
       await this.#end(0);
       return this.#run(await this.#openAfterAside('forgotten'));
     }
-    store.onStatus((status) => events.store(status));
+    store.onStatus((status) => {
+      events.store(status);
+      if (status.state === 'failing') log.error('the store cannot write', { error: status.error });
+      else log.info('the store writes again');
+    });
     await this.#openSurfaces(this.#life);
     if (abort.signal.aborted) return;
     void finishRebuild({ core, location: this.#location, runtime, log, signal: abort.signal });

@@ -4,6 +4,7 @@ import { firstOf, payloadHash } from '../core/kinds/send-key.ts';
 import type { Operation } from '../core/operation.ts';
 import { RECALL } from '../core/row.ts';
 import { sendKeyKey, splitRowKey } from '../core/row-key.ts';
+import type { Store } from '../storage/port.ts';
 import type { Applied, Change } from '../storage/replica-port.ts';
 import type { ChannelHeads } from './channel-heads.ts';
 import type { Fanout } from './port.ts';
@@ -11,6 +12,7 @@ import type { Fanout } from './port.ts';
 export interface DeliveryOptions {
   readonly heads: ChannelHeads;
   readonly fanout: Fanout;
+  readonly store: Pick<Store, 'status' | 'onStatus'>;
 }
 
 /** What the publisher knows of its own message, so that it is not decoded again. */
@@ -21,17 +23,27 @@ interface Outgoing {
 
 /**
  * A message goes to this node's sessions when the node first has it on disk, by whichever way it came,
- * once: the change that puts it into its row is told once.
+ * once: the change that puts it into its row is told once. While the disk is failing, what peers have on
+ * theirs goes out ahead of this one.
  */
 export class Delivery {
   readonly #heads: ChannelHeads;
   readonly #fanout: Fanout;
   readonly #outgoing = new Map<string, Outgoing>();
+  readonly #store: DeliveryOptions['store'];
+  /** Of peers, on their way to the disk; as bounded as what is staged, and so is `#ahead`. */
+  readonly #received = new Map<string, Applied>();
+  /** Delivered already, not on disk yet. */
+  readonly #ahead = new Set<string>();
   #delivered = 0;
 
-  constructor({ heads, fanout }: DeliveryOptions) {
+  constructor({ heads, fanout, store }: DeliveryOptions) {
     this.#heads = heads;
     this.#fanout = fanout;
+    this.#store = store;
+    store.onStatus(({ state }) => {
+      if (state === 'failing') this.#deliverAhead();
+    });
   }
 
   /** Messages handed to the fan-out so far. */
@@ -44,7 +56,32 @@ export class Delivery {
     this.#outgoing.set(nameOf(operation), outgoing);
   }
 
-  onDurable({ operation, changes, own }: Applied): void {
+  /** A peer's operation that was staged and is not on disk yet. */
+  onReceived(applied: Applied): void {
+    if (!applied.operation || !applied.changes.some(({ key }) => key[0] === 'm')) return;
+    this.#received.set(nameOf(applied.operation), applied);
+    if (this.#store.status().state === 'failing') this.#deliverAhead();
+  }
+
+  onDurable(applied: Applied): void {
+    const { operation, own } = applied;
+    if (operation && !own) {
+      const name = nameOf(operation);
+      this.#received.delete(name);
+      if (this.#ahead.delete(name)) return;
+    }
+    this.#deliverAll(applied);
+  }
+
+  #deliverAhead(): void {
+    for (const [name, applied] of this.#received) {
+      this.#received.delete(name);
+      this.#ahead.add(name);
+      this.#deliverAll(applied);
+    }
+  }
+
+  #deliverAll({ operation, changes, own }: Applied): void {
     for (const change of changes) {
       if (change.key[0] !== 'm' || change.before.length > 0) continue;
       const entry = change.after[0];
@@ -83,6 +120,6 @@ function isRepeat(channel: ChannelKey, message: Message, changes: readonly Chang
   return firstOf(change.before, payloadHash(message.payload)) !== undefined;
 }
 
-function nameOf({ shard, first }: Operation): string {
-  return `${shard}:${first}`;
+function nameOf({ actor, shard, first }: Operation): string {
+  return `${actor}:${shard}:${first}`;
 }

@@ -187,6 +187,7 @@ function tellInOrder(parts: {
   const { permissions, routing, delivery, listener } = parts;
   return {
     onSubmitted: () => {},
+    onReceived: (applied) => delivery.onReceived(applied),
     onDurable(applied) {
       for (const change of applied.changes) {
         permissions.onChange(change);
@@ -221,7 +222,7 @@ function createServices(
     stagedBytesMax: options.stagedBytesMax ?? 64 * 1024 * 1024,
   });
   const heads = new ChannelHeads(store, channelsMax);
-  const delivery = new Delivery({ heads, fanout });
+  const delivery = new Delivery({ heads, fanout, store });
   const directory = new DirectoryService({ replica, gate });
   const permissions = new SendPermissions({ replica, directory, channelsMax });
   const table = new SubscriptionTable(store, replica);

@@ -24,6 +24,8 @@ export interface Applied {
 export interface ReplicaListener {
   /** An own operation was staged: it may be sent to peers at once, in parallel with the local flush. */
   onSubmitted(operation: Operation): void;
+  /** A peer's operation was staged: it is on its way to the disk, which may be failing. */
+  onReceived?(applied: Applied): void;
   /** In the order of staging; a duplicate or superseded write is in no change. */
   onDurable(applied: Applied): void;
 }

@@ -170,6 +170,8 @@ export class ReplicatedStore implements Replica {
     if (!this.#advance([range])) return 'overflow';
     this.#hlc = Math.max(this.#hlc, operation.hlc);
     this.#stage(operation, { ...merged, own: false, onDurable });
+    const { changes } = merged;
+    this.#tell((listener) => listener.onReceived?.({ operation, changes, own: false }));
     return 'staged';
   }
 

@@ -35,6 +35,7 @@ test('a message is a repetition by its own send key only, whatever else came wit
   const store = await new MemoryStoreLocation({ runtime: testRuntime }).open();
   const delivered: number[] = [];
   const delivery = new Delivery({
+    store,
     heads: new ChannelHeads(store, 10),
     fanout: { deliver: (d) => void delivered.push(d.message.messageSeq), notify: () => {} },
   });
