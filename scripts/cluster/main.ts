@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../../src/config/load.ts';
 import { askControl, serveControl } from './control.ts';
 import { createEtcd, ETCD_MISSING, ETCD_PORT, ETCD_PORTS, findEtcd } from './etcd.ts';
 import { ACTIONS, LocalCluster, type Action } from './local-cluster.ts';
 import type { NodeProcess } from './node-process.ts';
-import { planNodes } from './plan.ts';
+import { planNodes, ROOT } from './plan.ts';
 import { assertPortsFree } from './ports.ts';
 
 interface RunFlags {
@@ -33,7 +33,7 @@ const program = new Command('cluster')
   .argument('[action]', ACTIONS.join(', '))
   .argument('[k]', 'which node, from 1', wholeNumber)
   .option('-n, --nodes <n>', 'how many', wholeNumber, 3)
-  .option('-c, --config <file>', 'configuration of every node', 'cluster.yml')
+  .option('-c, --config <file>', 'configuration of every node', defaultConfig())
   .option('--etcd', 'members find each other through etcd (the default)')
   .option('--static', 'without etcd: a fixed list of members')
   .option('--data <dir>', 'stores, logs and the control socket', '.cluster')
@@ -41,6 +41,11 @@ const program = new Command('cluster')
   .action((action: string | undefined, k: number | undefined) =>
     action === undefined ? run(program.opts<RunFlags>()) : control(action, k),
   );
+
+/** The one of this folder; the project's own where there is none. */
+function defaultConfig(): string {
+  return existsSync('cluster.yml') ? 'cluster.yml' : join(ROOT, 'cluster.yml');
+}
 
 function wholeNumber(text: string): number {
   const value = Number(text);
