@@ -21,6 +21,13 @@ export interface SubscriptionRequest {
   readonly receipts?: readonly Dot[] | undefined;
 }
 
+/** Of many channels at once: what falls into one shard shares operations. */
+export interface ManySubscriptionsRequest {
+  readonly channels: readonly { readonly channel: ChannelKey; readonly uids: readonly Uid[] }[];
+  readonly cause: Cause;
+  readonly waitFor: WaitFor;
+}
+
 export interface SubscriptionResult {
   /** One per uid, in their order; the dot of its write. */
   readonly receipts: readonly Dot[];
@@ -33,6 +40,11 @@ export interface SubscriptionResult {
 export interface Subscriptions {
   subscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>>;
   unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>>;
+  /** One outcome per channel, in their order; a refused channel leaves the others alone. */
+  subscribeMany(request: ManySubscriptionsRequest): Promise<readonly Outcome<SubscriptionResult>[]>;
+  unsubscribeMany(
+    request: ManySubscriptionsRequest,
+  ): Promise<readonly Outcome<SubscriptionResult>[]>;
   /** Removes every subscriber of the channel that this node knows. */
   unsubscribeAll(channel: ChannelKey, cause: Cause): Promise<Outcome<number>>;
   isSubscribed(channel: ChannelKey, uid: Uid): boolean;

@@ -15,6 +15,7 @@ import { subscriptionKey } from '../core/row-key.ts';
 import type { Reach, Replication } from '../cluster/replication/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 import type {
+  ManySubscriptionsRequest,
   SubscriptionDigest,
   SubscriptionRequest,
   SubscriptionResult,
@@ -22,7 +23,7 @@ import type {
   WaitFor,
 } from './port.ts';
 import { joinRuleOf } from './directory.ts';
-import type { SubscriptionTable } from './subscription-table.ts';
+import type { Pair, SubscriptionTable } from './subscription-table.ts';
 import type { WriteGate } from './write-gate.ts';
 
 export interface SubscriptionServiceOptions {
@@ -40,6 +41,16 @@ const OPERATIONS_AHEAD = 32;
 const CONTEXT_BYTES_MAX = 256 * 1024;
 const SPAN_BYTES = 32;
 
+type ChannelPart = ManySubscriptionsRequest['channels'][number];
+
+/** How the pairs of one shard are written. */
+interface Writing {
+  readonly shard: number;
+  readonly waitFor: WaitFor;
+  readonly draftOf: (pair: Pair) => Draft;
+  readonly writesMax: number;
+}
+
 export class SubscriptionService implements Subscriptions {
   readonly #options: SubscriptionServiceOptions;
 
@@ -50,31 +61,31 @@ export class SubscriptionService implements Subscriptions {
   async subscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>> {
     const refusal = this.#subscribeRefusal(request);
     if (refusal) return refusal;
-    const { replica } = this.#options;
-    const shard = shardOf(request.channel);
-    return this.#write(request, (uid) => {
-      const key = subscriptionKey(request.channel, uid);
-      const put = { key, tag: 0, value: EMPTY_VALUE };
-      const row = replica.read(key);
-      return { ...replace(row, put, () => replica.seen(shard)), row };
-    });
+    return this.#write(pairsOf(request), this.#subscribing(shardOf(request.channel), request));
   }
 
   async unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>> {
-    const { replica } = this.#options;
-    const shard = shardOf(request.channel);
-    const receipts = contextOfDots((request.receipts ?? []).filter((dot) => dot.shard === shard));
-    // Taken again for every operation: it has to cover what the operations before it wrote.
-    let seen = uniteContexts(replica.seen(shard), receipts);
-    const writesMax = writesOf(seen);
-    let drafted = 0;
-    const draftOf = (uid: Uid): Draft => {
-      if (drafted++ % writesMax === 0) seen = uniteContexts(replica.seen(shard), receipts);
-      const key = subscriptionKey(request.channel, uid);
-      const row = replica.read(key);
-      return { ...remove(key, row, seen), row };
-    };
-    return this.#write(request, draftOf, writesMax);
+    return this.#write(pairsOf(request), this.#unsubscribing(shardOf(request.channel), request));
+  }
+
+  subscribeMany(
+    request: ManySubscriptionsRequest,
+  ): Promise<readonly Outcome<SubscriptionResult>[]> {
+    const refusalOf = (part: ChannelPart): Refusal | undefined =>
+      this.#subscribeRefusal({ ...part, cause: request.cause });
+    return writeMany(request, refusalOf, (shard, pairs) =>
+      this.#write(pairs, this.#subscribing(shard, request)),
+    );
+  }
+
+  unsubscribeMany(
+    request: ManySubscriptionsRequest,
+  ): Promise<readonly Outcome<SubscriptionResult>[]> {
+    return writeMany(
+      request,
+      () => undefined,
+      (shard, pairs) => this.#write(pairs, this.#unsubscribing(shard, request)),
+    );
   }
 
   async unsubscribeAll(
@@ -117,20 +128,49 @@ export class SubscriptionService implements Subscriptions {
     return this.#options.table.digest();
   }
 
+  #subscribing(shard: number, { waitFor }: { readonly waitFor: WaitFor }): Writing {
+    const { replica } = this.#options;
+    const draftOf = ({ channel, uid }: Pair): Draft => {
+      const key = subscriptionKey(channel, uid);
+      const row = replica.read(key);
+      const put = { key, tag: 0, value: EMPTY_VALUE };
+      return { ...replace(row, put, () => replica.seen(shard)), row };
+    };
+    return { shard, waitFor, draftOf, writesMax: OPERATION_WRITES_MAX };
+  }
+
+  #unsubscribing(
+    shard: number,
+    { waitFor, receipts = [] }: Pick<SubscriptionRequest, 'waitFor' | 'receipts'>,
+  ): Writing {
+    const { replica } = this.#options;
+    const presented = contextOfDots(receipts.filter((dot) => dot.shard === shard));
+    // Taken again for every operation: it has to cover what the operations before it wrote.
+    let seen = uniteContexts(replica.seen(shard), presented);
+    const writesMax = writesOf(seen);
+    let drafted = 0;
+    const draftOf = ({ channel, uid }: Pair): Draft => {
+      if (drafted++ % writesMax === 0) seen = uniteContexts(replica.seen(shard), presented);
+      const key = subscriptionKey(channel, uid);
+      const row = replica.read(key);
+      return { ...remove(key, row, seen), row };
+    };
+    return { shard, waitFor, draftOf, writesMax };
+  }
+
+  /** Pairs of one shard, in operations of at most `writesMax`. */
   async #write(
-    request: SubscriptionRequest,
-    draftOf: (uid: Uid) => Draft,
-    writesMax = OPERATION_WRITES_MAX,
+    pairs: readonly Pair[],
+    { shard, waitFor, draftOf, writesMax }: Writing,
   ): Promise<Outcome<SubscriptionResult>> {
     const { gate, replica } = this.#options;
-    const shard = shardOf(request.channel);
     const receipts: Dot[] = [];
     let last: Operation | undefined;
-    for (let at = 0, staged = 1; at < request.uids.length; at += writesMax, staged++) {
+    for (let at = 0, staged = 1; at < pairs.length; at += writesMax, staged++) {
       const refusal = gate.refusal();
       if (refusal) return refusal;
-      const drafts = request.uids.slice(at, at + writesMax).map(draftOf);
-      const wait = staged % OPERATIONS_AHEAD === 0 || at + writesMax >= request.uids.length;
+      const drafts = pairs.slice(at, at + writesMax).map(draftOf);
+      const wait = staged % OPERATIONS_AHEAD === 0 || at + writesMax >= pairs.length;
       if (wait)
         last = await new Promise<Operation>((resolve) => {
           const operation = replica.submit(shard, drafts, () => resolve(operation));
@@ -138,8 +178,8 @@ export class SubscriptionService implements Subscriptions {
         });
       else noteReceipts(receipts, replica.submit(shard, drafts));
     }
-    if (!last) return { ok: true, value: { receipts, reached: request.waitFor, missing: [] } };
-    return this.#acknowledge(last, receipts, request.waitFor);
+    if (!last) return { ok: true, value: { receipts, reached: waitFor, missing: [] } };
+    return this.#acknowledge(last, receipts, waitFor);
   }
 
   /** Waits until the wanted members route by the last operation: by then they do by all before it. */
@@ -161,7 +201,11 @@ export class SubscriptionService implements Subscriptions {
     });
   }
 
-  #subscribeRefusal({ channel, uids, cause }: SubscriptionRequest): Refusal | undefined {
+  #subscribeRefusal({
+    channel,
+    uids,
+    cause,
+  }: Pick<SubscriptionRequest, 'channel' | 'uids' | 'cause'>): Refusal | undefined {
     const persons = channelTypeOf(channel) === PERSON ? personsOf(channel) : undefined;
     const stranger = persons && uids.find((uid) => !persons.includes(uid));
     if (stranger !== undefined) {
@@ -180,6 +224,51 @@ export class SubscriptionService implements Subscriptions {
     }
     return undefined;
   }
+}
+
+function pairsOf({ channel, uids }: ChannelPart): Pair[] {
+  return uids.map((uid) => ({ channel, uid }));
+}
+
+interface ShardPart {
+  readonly pairs: Pair[];
+  /** Index of each pair's channel in the request. */
+  readonly places: number[];
+}
+
+/** Writes shard by shard and gives each channel what became of its own pairs. */
+async function writeMany(
+  { channels }: ManySubscriptionsRequest,
+  refusalOf: (part: ChannelPart) => Refusal | undefined,
+  write: (shard: number, pairs: readonly Pair[]) => Promise<Outcome<SubscriptionResult>>,
+): Promise<readonly Outcome<SubscriptionResult>[]> {
+  const shards = new Map<number, ShardPart>();
+  const outcomes = channels.map((part, place): Outcome<SubscriptionResult> => {
+    const refusal = refusalOf(part);
+    if (refusal) return refusal;
+    const shard = shardOf(part.channel);
+    let shared = shards.get(shard);
+    if (!shared) shards.set(shard, (shared = { pairs: [], places: [] }));
+    for (const uid of part.uids) {
+      shared.pairs.push({ channel: part.channel, uid });
+      shared.places.push(place);
+    }
+    return { ok: true, value: { receipts: [], reached: 'all', missing: [] } };
+  });
+  await Promise.all(
+    [...shards].map(async ([shard, { pairs, places }]) => {
+      const outcome = await write(shard, pairs);
+      const receipts = new Map<number, Dot[]>(places.map((place) => [place, []]));
+      if (outcome.ok)
+        outcome.value.receipts.forEach((dot, i) => receipts.get(places[i]!)!.push(dot));
+      for (const [place, own] of receipts) {
+        outcomes[place] = outcome.ok
+          ? { ok: true, value: { ...outcome.value, receipts: own } }
+          : outcome;
+      }
+    }),
+  );
+  return outcomes;
 }
 
 /** How many removals with this context one operation may hold, so that it fits in a frame of a link. */

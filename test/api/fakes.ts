@@ -50,6 +50,8 @@ export class FakeServices {
       subscriptions: {
         subscribe: (request) => this.#change(request, (set, uid) => set.add(uid)),
         unsubscribe: (request) => this.#change(request, (set, uid) => set.delete(uid)),
+        subscribeMany: () => Promise.reject(new Error('not asked for here')),
+        unsubscribeMany: () => Promise.reject(new Error('not asked for here')),
         unsubscribeAll: (channel) =>
           this.#write(() => {
             const count = this.subscribersOf(channel).size;

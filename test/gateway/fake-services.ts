@@ -83,6 +83,8 @@ export class FakeServices {
         }
         return result(request);
       },
+      subscribeMany: notFaked,
+      unsubscribeMany: notFaked,
       unsubscribeAll: notFaked,
       isSubscribed: (channel, uid) => this.subscribers.get(channel)?.has(uid) ?? false,
       subscribersOf: notFaked,

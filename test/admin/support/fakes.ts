@@ -5,6 +5,7 @@ import { shardOf } from '../../../src/core/placement.ts';
 import type { Outcome, Refusal } from '../../../src/core/reason-code.ts';
 import type { ClusterInfo, Subscription, SubscriptionListing } from '../../../src/admin/port.ts';
 import type {
+  ManySubscriptionsRequest,
   PublishRequest,
   PublishResult,
   RoutedSession,
@@ -34,6 +35,14 @@ export class FakeSubscriptions implements Subscriptions, SubscriptionListing {
 
   unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>> {
     return this.#change('unsubscribe', request);
+  }
+
+  subscribeMany({ channels, ...how }: ManySubscriptionsRequest) {
+    return Promise.all(channels.map((part) => this.subscribe({ ...part, ...how })));
+  }
+
+  unsubscribeMany({ channels, ...how }: ManySubscriptionsRequest) {
+    return Promise.all(channels.map((part) => this.unsubscribe({ ...part, ...how })));
   }
 
   unsubscribeAll(): Promise<Outcome<number>> {
