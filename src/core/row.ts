@@ -64,12 +64,23 @@ function normalize(policy: MergePolicy, entries: Row): Row {
 
 /**
  * True where `winner` makes `loser` superfluous. A put drops puts only: it must not take away evidence
- * that still has older dots to keep out. Evidence drops older evidence when it keeps out as much.
+ * that still has older dots to keep out. Evidence drops what it keeps out as much as: a removal with the
+ * receipt of a put that its node never saw must not take away what that put had replaced, for the
+ * replaced one may come later and nothing else keeps it out. Such a put stays, hidden.
  */
 function dominates(winner: Entry, loser: Entry): boolean {
-  if (winner === loser || !contextCovers(winner.context, loser.actor, loser.counter)) return false;
-  if (loser.tag !== REMOVAL) return true;
-  return winner.tag === REMOVAL && contextIncludes(winner.context, loser.context);
+  if (winner === loser || !hides(winner, loser)) return false;
+  if (winner.tag === REMOVAL) return contextIncludes(winner.context, loser.context);
+  return loser.tag !== REMOVAL;
+}
+
+function hides(other: Entry, entry: Entry): boolean {
+  return contextCovers(other.context, entry.actor, entry.counter);
+}
+
+/** Evidence is not live, nor is a put that some other entry has seen. */
+function isLiveEntry(entry: Entry, row: Row): boolean {
+  return entry.tag !== REMOVAL && (row.length === 1 || !row.some((other) => hides(other, entry)));
 }
 
 function unite(a: Row, b: Row): Row {
@@ -89,14 +100,14 @@ function unite(a: Row, b: Row): Row {
 }
 
 export function isLive(row: Row): boolean {
-  for (const entry of row) if (entry.tag !== REMOVAL) return true;
+  for (const entry of row) if (isLiveEntry(entry, row)) return true;
   return false;
 }
 
 export function liveEntries(row: Row): Row {
-  return row.every((entry) => entry.tag !== REMOVAL)
+  return row.every((entry) => isLiveEntry(entry, row))
     ? row
-    : row.filter((entry) => entry.tag !== REMOVAL);
+    : row.filter((entry) => isLiveEntry(entry, row));
 }
 
 export function hasDot(row: Row, actor: ActorId, counter: number): boolean {

@@ -1,13 +1,9 @@
-import { decodeRemembered } from '../cluster/replication/peer-memory.ts';
-import type { DotRange } from '../core/dot.ts';
-import { VersionVector } from '../core/version-vector.ts';
 import type { NodeCore } from './core.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { factKey } from '../storage/layout.ts';
-import type { Store, StoreLocation } from '../storage/port.ts';
-import { PEER_VECTOR_PREFIX } from '../storage/replica-port.ts';
-import { ASIDE_FACT, resubmitUncovered } from '../storage/rebuild.ts';
+import type { StoreLocation } from '../storage/port.ts';
+import { ASIDE_FACT, restoreFromAside } from '../storage/rebuild.ts';
 
 export interface RebuildOptions {
   readonly core: NodeCore;
@@ -21,7 +17,7 @@ const POLL_MS = 250;
 
 /**
  * The end of a rebuild: once this store has caught up with every live peer, the writes of the store that
- * was set aside and that nobody has are submitted again. The name of that store is a fact on disk until
+ * was set aside and that nobody has are taken from it, with their dots. The name of that store is a fact on disk until
  * then, so a crash on the way only means that it happens after the next start.
  */
 export async function finishRebuild(options: RebuildOptions): Promise<void> {
@@ -37,11 +33,7 @@ export async function finishRebuild(options: RebuildOptions): Promise<void> {
     for (let name = core.replica.fact(ASIDE_FACT); name; name = core.replica.fact(ASIDE_FACT)) {
       const aside = await location.openAside(new TextDecoder().decode(name));
       try {
-        const done = await resubmitUncovered({
-          aside,
-          replica: core.replica,
-          coveredElsewhere: await readReported(aside),
-        });
+        const done = await restoreFromAside({ aside, replica: core.replica });
         // A store that was set aside before its own rebuild was complete names the one before it.
         core.replica.setFact(ASIDE_FACT, aside.get(factKey(ASIDE_FACT)));
         log.warn('the rebuild is complete', { ...done, aside: new TextDecoder().decode(name) });
@@ -58,14 +50,4 @@ export async function finishRebuild(options: RebuildOptions): Promise<void> {
 function hasCaughtUp({ replicator }: NodeCore): boolean {
   const live = replicator.peers().filter((peer) => peer.live);
   return replicator.mayWrite() && live.length > 0 && live.every((peer) => peer.behind === 0);
-}
-
-/** What the peers had reported to the store that was set aside: it comes from them, once they answer. */
-async function readReported(aside: Store): Promise<(range: DotRange) => boolean> {
-  const reported = new VersionVector(Number.POSITIVE_INFINITY);
-  const prefix = factKey(PEER_VECTOR_PREFIX);
-  for await (const chunk of aside.scan({ gte: prefix, lt: `${prefix}\u{10ffff}` })) {
-    for (const [, bytes] of chunk) reported.addAll(decodeRemembered(bytes)?.rows ?? []);
-  }
-  return (range) => reported.coversRange(range);
 }

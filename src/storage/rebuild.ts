@@ -1,110 +1,99 @@
 import type { DotRange } from '../core/dot.ts';
-import type { ActorId } from '../core/ids.ts';
-import { KINDS, kindOf } from '../core/kinds.ts';
-import { OPERATION_WRITES_MAX, type Draft } from '../core/operation.ts';
-import { hasDot, mergeRows, type Entry, type Row } from '../core/row.ts';
+import type { Operation } from '../core/operation.ts';
+import { EMPTY_ROW, type Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
-import { splitRowKey } from '../core/row-key.ts';
-import { counterOfLogKey, LOG_RANGE } from './layout.ts';
+import type { VectorRow } from '../core/version-vector.ts';
+import { VECTOR_RANGE } from './layout.ts';
 import type { Store } from './port.ts';
+import { readOperations } from './replica-reader.ts';
 import type { Replica } from './replica-port.ts';
-import { decodeLogRow, decodeRow } from './row-codec.ts';
+import { decodeRow, decodeVectorRow } from './row-codec.ts';
 
 /** Name of the fact that says which set-aside store still has to be read. */
 export const ASIDE_FACT = 'rebuild-aside';
 
-export interface Resubmission {
+export interface Restoring {
   /** The store that was set aside, opened to be read. */
   readonly aside: Store;
-  readonly replica: Pick<Replica, 'submit' | 'covers' | 'cover' | 'read'>;
-  /** True where some member is known to have the dot: it comes from there, with its own dot. */
-  readonly coveredElsewhere: (range: DotRange) => boolean;
+  readonly replica: Pick<Replica, 'receive' | 'cover' | 'missing'>;
 }
 
-export interface Resubmitted {
+export interface Restored {
   readonly operations: number;
-  readonly writes: number;
-  /** Rows of the set-aside store that could not be read. */
+  /** Counters that the set-aside store had claimed and whose writes could not be read in it. */
   readonly damaged: number;
 }
 
-interface Lost {
-  readonly actor: ActorId;
-  readonly shard: number;
-  readonly first: number;
-  readonly drafts: Draft[];
-  readonly dots: DotRange[];
+const BYTES_MAX = 1024 * 1024;
+
+/**
+ * Takes from a set-aside store, as from one more peer, the writes that the new store still lacks: those
+ * that no member had which it caught up with. They keep their dots, which no run ever gives again, so a
+ * removal that has seen one of them (on a member that cannot be reached now, or by its receipt) removes
+ * it when they meet; under a new dot it would come back. Restoring twice changes nothing. Call it once
+ * the new store has caught up with every live peer: what those have seen and removed is not asked for.
+ */
+export async function restoreFromAside({ aside, replica }: Restoring): Promise<Restored> {
+  const rows = await readVector(aside);
+  const source = { store: aside, read: (key: RowKey) => readRow(aside, key) };
+  let operations = 0;
+  for (let missing = replica.missing(rows); missing.length > 0;) {
+    const answer = await readOperations(source, missing, BYTES_MAX);
+    for (const range of answer.covered) operations += adopt(replica, range, answer.operations);
+    await new Promise<void>((resolve) => {
+      replica.cover([], resolve);
+    });
+    const left = replica.missing(rows);
+    if (!answer.more || countersIn(left) === countersIn(missing)) {
+      return { operations, damaged: countersIn(left) };
+    }
+    missing = left;
+  }
+  return { operations, damaged: 0 };
 }
 
 /**
- * Submits again, as new operations with their original context, seq and send key, those writes of a
- * set-aside store that no member has. Call it once the new store has caught up with every live peer.
- *
- * The old dots are covered in the batch that brings the new ones. So a removal that comes after has seen
- * them, and what was submitted before a crash is not submitted again after it, removed or not.
+ * Lowest counters first, with the superseded ones between the operations covered in their turn, so that
+ * the vector needs no interval more. Returns how many operations were new here.
  */
-export async function resubmitUncovered(options: Resubmission): Promise<Resubmitted> {
-  const { aside, replica, coveredElsewhere } = options;
-  const total = { operations: 0, writes: 0, damaged: 0 };
-  let lost: Lost | undefined;
-  const flush = async (): Promise<void> => {
-    if (!lost || lost.drafts.length === 0) return;
-    const { shard, drafts, dots } = lost;
-    lost = undefined;
-    total.operations += 1;
-    total.writes += drafts.length;
-    await new Promise<void>((resolve) => {
-      replica.submit(shard, drafts);
-      // The same tick is the same batch.
-      replica.cover(dots, resolve);
-    });
-  };
-  for await (const chunk of aside.scan(LOG_RANGE)) {
+function adopt(
+  replica: Restoring['replica'],
+  { actor, shard, from, to }: DotRange,
+  answer: readonly Operation[],
+): number {
+  let next = from;
+  let staged = 0;
+  for (const operation of answer) {
+    const { first, count } = operation;
+    const within = first >= from && first + count - 1 <= to;
+    if (operation.actor !== actor || operation.shard !== shard || !within) continue;
+    if (first > next) replica.cover([{ actor, shard, from: next, to: first - 1 }]);
+    const received = replica.receive(operation);
+    if (received === 'overflow') return staged;
+    if (received === 'staged') staged += 1;
+    next = first + count;
+  }
+  if (next <= to) replica.cover([{ actor, shard, from: next, to }]);
+  return staged;
+}
+
+async function readVector(store: Store): Promise<VectorRow[]> {
+  const rows: VectorRow[] = [];
+  for await (const chunk of store.scan(VECTOR_RANGE)) {
     for (const [key, bytes] of chunk) {
-      const actor = key.slice(1, 17) as ActorId;
-      const shard = Number.parseInt(key[17]!, 16);
-      const counter = counterOfLogKey(key);
-      const range = { actor, shard, from: counter, to: counter };
-      if (replica.covers(range) || coveredElsewhere(range)) continue;
-      const place = decodeLogRow(key, bytes);
-      const entry = place.ok ? entryIn(aside, place.row.key, { actor, counter }) : undefined;
-      if (!place.ok || !entry) {
-        total.damaged += 1;
-        continue;
-      }
-      const rowKey = place.row.key;
-      if (isSuperseded(rowKey, replica.read(rowKey), entry)) continue;
-      const first = counter - place.row.offset;
-      const same = lost?.actor === actor && lost.shard === shard && lost.first === first;
-      if (!same || lost!.drafts.length >= OPERATION_WRITES_MAX) {
-        await flush();
-        lost = { actor, shard, first, drafts: [], dots: [] };
-      }
-      const { tag, context, value } = entry;
-      lost!.drafts.push({ key: rowKey, tag, context, value });
-      lost!.dots.push(range);
+      const decoded = decodeVectorRow(key, bytes);
+      if (decoded.ok) rows.push(decoded.row);
     }
   }
-  await flush();
-  return total;
+  return rows;
 }
 
-/**
- * True where the row here knows better than the write: a removal with its receipt has seen it, a later
- * writer has set the value. Under a new dot and a new time it would come back.
- */
-function isSuperseded(key: RowKey, row: Row, entry: Entry): boolean {
-  const merged = mergeRows(KINDS[kindOf(key)!].policy, row, [entry]);
-  return !hasDot(merged, entry.actor, entry.counter);
+function readRow(store: Store, key: RowKey): Row {
+  const bytes = store.get(key);
+  const decoded = bytes && decodeRow(key, bytes);
+  return decoded?.ok ? decoded.row : EMPTY_ROW;
 }
 
-function entryIn(
-  aside: Store,
-  key: RowKey,
-  dot: { actor: ActorId; counter: number },
-): Entry | undefined {
-  const bytes = aside.get(key);
-  const decoded = bytes && splitRowKey(key) ? decodeRow(key, bytes) : undefined;
-  if (!decoded?.ok) return undefined;
-  return decoded.row.find((e) => e.actor === dot.actor && e.counter === dot.counter);
+function countersIn(ranges: readonly DotRange[]): number {
+  return ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0);
 }

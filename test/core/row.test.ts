@@ -78,7 +78,9 @@ test('observed: a put does not take away evidence, and lesser evidence yields to
   const put = entry({ counter: 4, context: [{ actor: A, from: 1, to: 3 }] });
   t.deepEqual(mergeRows('observed', [removal], [put]), [removal, put]);
   const narrow = entry({ counter: 5, tag: REMOVAL, context: [{ actor: A, from: 3, to: 4 }] });
-  t.deepEqual(mergeRows('observed', [removal, put], [narrow]), [removal, narrow]);
+  // The put stays, hidden: what it had seen may still come, and nothing else keeps it out.
+  t.deepEqual(mergeRows('observed', [removal, put], [narrow]), [removal, put, narrow]);
+  t.false(isLive([removal, put, narrow]));
   const wide = entry({ counter: 5, tag: REMOVAL, context: [{ actor: A, from: 1, to: 4 }] });
   t.deepEqual(mergeRows('observed', [removal, put], [wide]), [wide]);
 });

@@ -13,7 +13,7 @@ import { isLive } from '../../src/core/row.ts';
 import { channelRowKey, subscriptionKey } from '../../src/core/row-key.ts';
 import { silentLog } from '../../src/observability/log.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
-import { resubmitUncovered } from '../../src/storage/rebuild.ts';
+import { restoreFromAside } from '../../src/storage/rebuild.ts';
 import { ReplicatedStore } from '../../src/storage/replica.ts';
 import { group, uid } from '../support/ids.ts';
 import { testRuntime } from '../support/runtime.ts';
@@ -36,27 +36,25 @@ function submit(replica: ReplicatedStore, draft: Draft): Promise<Operation> {
   });
 }
 
-const coveredElsewhere = (): boolean => false;
-
-test('what was submitted again and then removed does not come back when the rebuild starts anew', async (t) => {
+test('what was restored and then removed does not come back when the rebuild starts anew', async (t) => {
   const aside = await open();
   const lost = await submit(aside.replica, put);
   const { replica } = await open();
-  const first = await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
-  t.is(first.writes, 1);
+  const first = await restoreFromAside({ aside: aside.store, replica });
+  t.is(first.operations, 1);
   t.true(isLive(replica.read(key)));
   t.true(replica.covers({ actor: lost.actor, shard, from: 1, to: 1 }));
   await submit(replica, remove(key, replica.read(key), replica.seen(shard)));
-  const again = await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
-  t.is(again.writes, 0);
+  const again = await restoreFromAside({ aside: aside.store, replica });
+  t.is(again.operations, 0);
   t.false(isLive(replica.read(key)));
 });
 
-test('a removal elsewhere that has seen what was submitted again keeps out the lost write too', async (t) => {
+test('a removal elsewhere that has seen what was restored keeps out the lost write too', async (t) => {
   const aside = await open();
   await submit(aside.replica, put);
   const { replica, store } = await open();
-  await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
+  await restoreFromAside({ aside: aside.store, replica });
   const other = (await open()).replica;
   const vector = replica.durableVector();
   const answer = await replica.operations(other.missing(vector), 1_000_000);
@@ -65,13 +63,12 @@ test('a removal elsewhere that has seen what was submitted again keeps out the l
   const removal = await submit(other, remove(key, other.read(key), other.seen(shard)));
   const fresh = (await open()).replica;
   fresh.receive(removal);
-  const third = await resubmitUncovered({ aside: aside.store, replica: fresh, coveredElsewhere });
-  t.is(third.writes, 0);
+  await restoreFromAside({ aside: aside.store, replica: fresh });
   t.false(isLive(fresh.read(key)));
   await store.close();
 });
 
-test('a value that was set later elsewhere is not undone by an older one that is submitted again', async (t) => {
+test('a value that was set later elsewhere is not undone by an older one that is restored', async (t) => {
   const settings = { large: false, allowStranger: false, deleted: false };
   const row = channelRowKey(channel);
   const draft = (join: 'open' | 'closed', replica: ReplicatedStore): Draft =>
@@ -86,7 +83,6 @@ test('a value that was set later elsewhere is not undone by an older one that is
   const { replica } = await open();
   await submit(replica, draft('closed', replica));
   const later = replica.read(row);
-  const done = await resubmitUncovered({ aside: aside.store, replica, coveredElsewhere });
-  t.is(done.writes, 0);
+  await restoreFromAside({ aside: aside.store, replica });
   t.deepEqual(replica.read(row), later);
 });
