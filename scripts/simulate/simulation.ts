@@ -28,6 +28,8 @@ export interface SimulationOptions {
   readonly pauseMs?: number | undefined;
   /** Limits drawn by seed, many of them small, instead of the defaults. */
   readonly tuned?: boolean | undefined;
+  /** These limits. */
+  readonly tuning?: Tuning | undefined;
   /** Clients present only the receipts of subscribes that no later one has replaced. */
   readonly onlyNewestReceipts?: boolean | undefined;
   readonly print?: ((line: string) => void) | undefined;
@@ -73,7 +75,8 @@ export class Simulation {
       codec: wireCodec,
       highWaterBytes: HIGH_WATER_BYTES,
     });
-    const tuning = options.tuned ? drawTuning(this.world.random.fork('tuning')) : DEFAULT_TUNING;
+    const drawn = options.tuned ? drawTuning(this.world.random.fork('tuning')) : DEFAULT_TUNING;
+    const tuning = options.tuning ?? drawn;
     this.limits = limitsOf(tuning);
     const slots = options.nodes === 1 ? 1 : 32;
     this.nodes = members.map(

@@ -1,17 +1,30 @@
 import test, { type ExecutionContext } from 'ava';
 import { FAULTS } from '../../scripts/simulate/faults/schedule.ts';
+import type { Tuning } from '../../scripts/simulate/cluster/tuning.ts';
 import { runSeed, type RunResult } from '../../scripts/simulate/run.ts';
+
+/** What a node lacks comes in snapshots and small answers, as it would after a long absence. */
+const FAR_BEHIND: Tuning = {
+  intervalsMax: 5,
+  replicator: { nearDots: 5, snapshotDotsMin: 1, snapshotBytesMax: 1_000, pullBytesMax: 1_000 },
+};
 
 /** Fixed seeds; every check of the simulator runs on each, whatever invariant the title is about. */
 async function hold(
   t: ExecutionContext,
-  options: { seeds: readonly number[]; faults: readonly string[]; nodes?: number },
+  options: {
+    seeds: readonly number[];
+    faults: readonly string[];
+    nodes?: number;
+    tuning?: Tuning;
+  },
 ): Promise<readonly RunResult[]> {
   const faults = FAULTS.filter((fault) => options.faults.includes(fault.name));
   t.is(faults.length, options.faults.length, 'every named fault exists');
   const results: RunResult[] = [];
   for (const seed of options.seeds) {
-    const result = await runSeed({ seed, nodes: options.nodes ?? 3, faults, faultsMs: 12_000 });
+    const { nodes = 3, tuning } = options;
+    const result = await runSeed({ seed, nodes, faults, faultsMs: 12_000, tuning });
     t.deepEqual(result.findings, [], `seed ${seed}`);
     t.true(result.messages > 50, 'something was published');
     t.true(result.faults.length > 2, 'something was broken');
@@ -39,6 +52,7 @@ test('invariant 3 a subscribe is visible at its acknowledgement, and everywhere 
 test('invariant 4 nobody is unsubscribed without an unsubscribe, whatever replica loses its data', async (t) => {
   const faults = ['wiped disk', 'backup', 'rolled-back disk', 'lost tail', 'partition'];
   await hold(t, { seeds: [401, 402], faults });
+  await hold(t, { seeds: [404, 405], faults, tuning: FAR_BEHIND });
 });
 
 test('invariant 5 a node that has applied a ban routes nothing to the banned', async (t) => {
@@ -54,6 +68,9 @@ test('invariant 6 a removal that was seen does not come back', async (t) => {
 test('invariant 11 queues and interval lists stay within their limits', async (t) => {
   const faults = ['lost frames', 'slow path', 'freeze', 'failing disk', 'one-way partition'];
   await hold(t, { seeds: [1101, 1102], faults });
+  // Limits that are soon reached.
+  const replicator = { frameBytesMax: 300, unacknowledgedBytesMax: 1_200, queueBytesMax: 2_000 };
+  await hold(t, { seeds: [1103, 1104], faults, tuning: { intervalsMax: 2, replicator } });
 });
 
 test('invariant 12 etcd and its absence lose nothing', async (t) => {
@@ -64,6 +81,7 @@ test('invariant 12 etcd and its absence lose nothing', async (t) => {
 test('invariant 13 every acknowledged message is on every replica and reached every open session', async (t) => {
   const faults = ['crash', 'partition', 'freeze', 'lost frames', 'failing disk'];
   await hold(t, { seeds: [1301, 1302], faults });
+  await hold(t, { seeds: [1303, 1304], faults, tuning: FAR_BEHIND });
 });
 
 test('invariant 14 the same seed gives the same trace, another seed another', async (t) => {
