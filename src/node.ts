@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { EventHub } from './admin/event-hub.ts';
 import type { AdminServer } from './admin/server.ts';
 import type { HttpApi } from './api/http-server.ts';
-import type { PeerTransport } from './cluster/link/port.ts';
+import type { GrpcPeerTransport } from './cluster/link/grpc-transport.ts';
 import { EtcdMembership } from './cluster/membership/etcd.ts';
 import type { Membership } from './cluster/membership/port.ts';
 import type { Config } from './config/load.ts';
@@ -54,7 +54,7 @@ export interface Node {
 interface Life {
   readonly store: Store;
   readonly membership: Membership;
-  readonly transport: PeerTransport;
+  readonly transport: GrpcPeerTransport;
   readonly core: NodeCore;
   readonly gateway: ClientGateway;
   readonly abort: AbortController;
@@ -282,10 +282,13 @@ class HoldfastNode implements Node {
 
   #measured(): MeasuredParts | undefined {
     if (!this.#life) return undefined;
-    const { core, gateway, store, membership } = this.#life;
+    const { core, gateway, store, membership, transport } = this.#life;
     const { clock } = this.#ground.runtime;
-    const ready = (): boolean => this.#health().ready;
-    return { core, gateway, store, membership, ready, wallMs: () => clock.wallMs() };
+    return {
+      ...{ core, gateway, store, membership, wallMs: () => clock.wallMs() },
+      links: () => transport.counters(),
+      ready: () => this.#health().ready,
+    };
   }
 }
 

@@ -1,3 +1,4 @@
+import type { LinkCounters } from '../cluster/link/grpc-options.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { NodeCore } from './core.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -9,6 +10,7 @@ export interface MeasuredParts {
   readonly gateway: ClientGateway;
   readonly store: Store;
   readonly membership: Membership;
+  readonly links: () => Readonly<LinkCounters>;
   readonly ready: () => boolean;
   readonly wallMs: () => number;
 }
@@ -58,11 +60,13 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
   );
   wireGateway(metrics, current);
   wirePeers(metrics, current);
+  wireLinks(metrics, current);
 }
 
 function wireGateway(metrics: Metrics, current: () => MeasuredParts | undefined): void {
   const counters = () => current()?.gateway.counters;
   metrics.readCounter('holdfast_deliveries_total', {}, () => counters()?.deliveries ?? 0);
+  metrics.readCounter('holdfast_frames_total', {}, () => counters()?.framesIn ?? 0);
   metrics.readCounter('holdfast_recvacks_total', {}, () => counters()?.acknowledged ?? 0);
   metrics.readCounter(
     'holdfast_connects_total',
@@ -100,6 +104,27 @@ function wireGateway(metrics: Metrics, current: () => MeasuredParts | undefined)
     }
     return Object.entries(count).map(([protocol, value]) => ({ labels: { protocol }, value }));
   });
+}
+
+function wireLinks(metrics: Metrics, current: () => MeasuredParts | undefined): void {
+  const counters = () => current()?.core.replicator.counters;
+  const links = () => current()?.links();
+  const refusals = 'holdfast_link_refusals_total';
+  metrics.readCounter(refusals, { who: 'stranger' }, () => links()?.strangersRefused ?? 0);
+  metrics.readCounter(
+    refusals,
+    { who: 'peer' },
+    () => (links()?.peersRefused ?? 0) + (counters()?.refused ?? 0),
+  );
+  metrics.readCounter(
+    'holdfast_operations_applied_total',
+    { source: 'stream' },
+    () => counters()?.operationsReceived ?? 0,
+  );
+  const pulls = 'holdfast_pulls_total';
+  metrics.readCounter(pulls, { outcome: 'asked' }, () => counters()?.pulls ?? 0);
+  metrics.readCounter(pulls, { outcome: 'failed' }, () => counters()?.pullsFailed ?? 0);
+  metrics.readCounter('holdfast_snapshots_total', {}, () => counters()?.snapshots ?? 0);
 }
 
 function wirePeers(metrics: Metrics, current: () => MeasuredParts | undefined): void {

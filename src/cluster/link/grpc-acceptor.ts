@@ -25,6 +25,8 @@ interface Connection {
   readonly socket: Socket;
   readonly from: string;
   stranger: boolean;
+  /** Counted as refused. */
+  refused: boolean;
 }
 
 export interface AcceptorOptions {
@@ -103,17 +105,21 @@ export class GrpcAcceptor {
       return false;
     }
     this.#strangers++;
-    const connection: Connection = { socket, from, stranger: true };
+    const connection: Connection = { socket, from, stranger: true, refused: false };
     this.#connections.set(from, connection);
     const timer = settings.runtime.timers.after(settings.strangerMs, () => {
       if (!connection.stranger) return;
+      connection.refused = true;
       this.#refused(from, `no proof within ${settings.strangerMs} ms`);
       socket.destroy();
     });
     socket.once('close', () => {
       timer.cancel();
       if (this.#connections.get(from) === connection) this.#connections.delete(from);
-      if (connection.stranger) this.#strangers--;
+      if (!connection.stranger) return;
+      this.#strangers--;
+      // What was no gRPC at all: its connection ended before anybody here saw a call.
+      if (!connection.refused && socket.bytesRead > 0) this.#options.counters.strangersRefused++;
     });
     return true;
   }
@@ -196,6 +202,7 @@ export class GrpcAcceptor {
 
   /** The stranger learns that it is one, and nothing else. */
   #refuse(call: Call, connection: Connection, reason: string): void {
+    connection.refused = true;
     this.#refused(connection.from, reason);
     this.#end(call, connection, {
       code: status.UNAUTHENTICATED,
