@@ -166,7 +166,12 @@ function describeError(
   bodyBytesMax: number,
 ): { readonly status: number; readonly message: string } {
   if (error instanceof HttpError) return { status: error.status, message: error.message };
-  const { statusCode, message } = error as { statusCode?: number; message?: string };
+  const { statusCode, message, code } = error as {
+    statusCode?: number;
+    message?: string;
+    code?: string;
+  };
+  if (code === 'STORE_UNAVAILABLE') return { status: 503, message: 'the store cannot be read now' };
   if (statusCode === 413) return { status: 413, message: `body: at most ${bodyBytesMax} bytes` };
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return { status: 400, message: message ?? 'bad request' };

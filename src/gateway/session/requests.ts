@@ -12,7 +12,7 @@ const SETTING_KEPT = SETTING.receipt | SETTING.signal | SETTING.topic;
 
 /** The first frame. Answers exactly once, and then the session is connected or ended. */
 export function handleConnect(session: ClientSession, frame: ConnectFrame): void {
-  const admitted = admit(session, frame);
+  const admitted = admitNow(session, frame);
   if (!admitted.ok) {
     refuseConnect(session, frame, admitted);
     return;
@@ -31,6 +31,15 @@ export function handleConnect(session: ClientSession, frame: ConnectFrame): void
       refuseConnect(session, frame, refuse(REASON.systemError, 'the server could not connect you'));
     },
   );
+}
+
+/** The row of a token may be unreadable while a disk is failing. */
+function admitNow(session: ClientSession, frame: ConnectFrame): ReturnType<typeof admit> {
+  try {
+    return admit(session, frame);
+  } catch (error) {
+    return failed(session, 'connect', error);
+  }
 }
 
 function admit(
