@@ -207,11 +207,13 @@ export class Simulation {
 }
 
 function limitsOf({ intervalsMax, replicator }: Tuning): SimulationLimits {
-  const { unacknowledgedBytesMax, queueBytesMax } = { ...REPLICATION_LIMITS, ...replicator };
+  const limits = { ...REPLICATION_LIMITS, ...replicator };
+  const { frameBytesMax, unacknowledgedBytesMax, queueBytesMax } = limits;
+  const operationBytesMax = Math.max(2 * frameBytesMax, 4 * 1024);
   return {
     intervalsMax,
     // The window, the queue before it, and one operation that is larger than either.
-    unacknowledgedBytesMax: unacknowledgedBytesMax + queueBytesMax + 128 * 1024,
+    unacknowledgedBytesMax: unacknowledgedBytesMax + queueBytesMax + operationBytesMax,
     linkBytesMax: 4 * 1024 * 1024,
   };
 }
