@@ -1,5 +1,4 @@
 import test, { type ExecutionContext } from 'ava';
-import { WebSocket } from 'ws';
 import { EasyClient } from '../support/clients/easy-client.ts';
 import { startSharedCluster, type TestCluster } from '../support/cluster.ts';
 import { allLinked, sameTables } from '../support/integration.ts';
@@ -132,7 +131,7 @@ test.serial(
     await silent.connect();
     await silent.subscribe('quiet');
     // Nothing is read and nothing answered any more, as when a cable is cut.
-    (silent.ws as WebSocket & { _socket: { pause(): void } })._socket.pause();
+    silent.ws!.pause();
     const successor = device(t, 1, who);
     await successor.connect();
     t.is(await sessionsOf(1, who.uid), 2);
@@ -152,7 +151,7 @@ test.serial('who stops reading is ended, and nobody waits for it', async (t) => 
   const loud = device(t, 1, { uid: 'loud', token: 'loud' });
   for (const client of [slow!, fast!, loud]) await client.connect();
   for (const client of [slow!, fast!]) await client.subscribe('flood');
-  (slow!.ws as WebSocket & { _socket: { pause(): void } })._socket.pause();
+  slow!.ws!.pause();
   const payload = 'x'.repeat(40_000);
   const header = { noPersist: true, redDot: false, syncOnce: false };
   const messages = 400;

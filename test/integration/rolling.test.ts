@@ -74,7 +74,7 @@ async function checkReplicas(t: ExecutionContext, cluster: TestCluster, load: Lo
   t.log(`${load.acknowledged.length} messages were acknowledged with two disks`);
   for (const k of cluster.numbers) await cluster.stop(k);
   const [first, ...others] = await Promise.all(cluster.numbers.map((k) => messagesOf(cluster, k)));
-  for (const other of others) t.deepEqual([...other].sort(), [...first!].sort());
+  for (const other of others) t.deepEqual(other, first);
   const stored = new Set(first!.values());
   t.deepEqual(
     load.acknowledged.filter((text) => !stored.has(text)),
@@ -138,7 +138,7 @@ test.serial('S2-5 back after 20,000 writes, then all wiped one after another: eq
   }
   await cluster.start(3);
   const digest = await sameTables(cluster);
-  t.is(Number((await cluster.admin(3).digest()).subscriptions), 20_000);
+  t.is((await cluster.admin(3).digest()).subscriptions, 20_000);
   for (const k of cluster.numbers) {
     await cluster.wipe(k);
     await cluster.start(k);
