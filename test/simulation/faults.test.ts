@@ -84,13 +84,15 @@ test('F3 a wiped node takes no writes until it has caught up with a peer', async
 });
 
 test('F9 gaps are never merged as if they were contiguous, and are filled', async (t) => {
-  const cluster = await Scenario.start(t);
+  // Invariant 11 too: twenty gaps, and room for three.
+  const cluster = await Scenario.start(t, { tuning: { intervalsMax: 3, replicator: {} } });
   const path = cluster.sim.network.path('node-1', 'node-2');
   for (let round = 0; round < 20; round++) {
     path.frameLoss = round % 2;
     await cluster.subscribe(1, `user-${round}`, 'local');
     await cluster.run(10);
     checkVectors(cluster.sim);
+    checkLimits(cluster.sim);
   }
   t.true(cluster.sim.network.lostFrames > 0);
   path.frameLoss = 0;

@@ -1,4 +1,5 @@
 import type { ExecutionContext } from 'ava';
+import type { Tuning } from '../../scripts/simulate/cluster/tuning.ts';
 import { isConverged } from '../../scripts/simulate/checks/convergence.ts';
 import { SimulatedSession } from '../../scripts/simulate/clients/session.ts';
 import type { SimulatedNode } from '../../scripts/simulate/cluster/node.ts';
@@ -22,22 +23,25 @@ const PLAIN = {
   expire: 0,
 } as const;
 
+export interface ScenarioOptions {
+  readonly seed?: number;
+  readonly nodes?: number;
+  readonly tuning?: Tuning;
+}
+
 /** A cluster without clients of its own, driven step by step in virtual time. */
 export class Scenario {
   readonly sim: Simulation;
   readonly #t: ExecutionContext;
 
-  constructor(t: ExecutionContext, options: { seed?: number; nodes?: number } = {}) {
+  constructor(t: ExecutionContext, options: ScenarioOptions = {}) {
     this.#t = t;
     const print = process.env['TRACE'] ? (line: string): void => console.log(line) : undefined;
-    const { seed = 1, nodes = 3 } = options;
-    this.sim = new Simulation({ seed, nodes, clients: 0, channels: 0, print });
+    const { seed = 1, nodes = 3, tuning } = options;
+    this.sim = new Simulation({ seed, nodes, clients: 0, channels: 0, tuning, print });
   }
 
-  static async start(
-    t: ExecutionContext,
-    options?: { seed?: number; nodes?: number },
-  ): Promise<Scenario> {
+  static async start(t: ExecutionContext, options?: ScenarioOptions): Promise<Scenario> {
     const scenario = new Scenario(t, options);
     for (const node of scenario.sim.nodes) node.start();
     await scenario.converge();
