@@ -19,6 +19,7 @@ import {
 } from './node/adapters.ts';
 import { createNodeCore, type NodeCore } from './node/core.ts';
 import { NodeEvents } from './node/events.ts';
+import { IdleMemory } from './node/idle-memory.ts';
 import { judgeHealth, type Health } from './node/health.ts';
 import { wireMetrics, type MeasuredParts } from './node/metrics.ts';
 import { finishRebuild } from './node/rebuild.ts';
@@ -81,6 +82,7 @@ class HoldfastNode implements Node {
   readonly #location: StoreLocation;
   readonly #metrics: Metrics;
   readonly #hub = new EventHub();
+  readonly #idleMemory = new IdleMemory();
   readonly #startedMs: number;
   #life: Life | undefined;
   #phase: 'starting' | 'running' | 'stopping' = 'starting';
@@ -147,7 +149,7 @@ class HoldfastNode implements Node {
     const events = new NodeEvents(this.#hub, runtime.clock);
     const gateway: ClientGateway = createGateway(
       this.#ground,
-      () => core.services,
+      () => core,
       () => membership.roster().members,
     );
     const core: NodeCore = await createNodeCore(
@@ -228,6 +230,7 @@ class HoldfastNode implements Node {
   #showHealth(life: Life): void {
     if (life.abort.signal.aborted) return;
     life.admin!.setServing(this.#health().ready);
+    this.#idleMemory.look(life.gateway.counters.sockets);
     this.#ground.runtime.timers.after(HEALTH_EVERY_MS, () => this.#showHealth(life));
   }
 

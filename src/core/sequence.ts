@@ -22,4 +22,11 @@ export function composeMessageId(ms: number, slot: number, counter: number): big
   );
 }
 
+export const MESSAGE_ID_MS_MAX = 2 ** 42 - 1;
+
+export function splitMessageId(id: bigint): { readonly ms: number; readonly slot: number } {
+  const slot = Number((id >> COUNTER_BITS) & ((1n << SLOT_BITS) - 1n));
+  return { ms: Number(id >> (SLOT_BITS + COUNTER_BITS)), slot };
+}
+
 export const MESSAGE_ID_COUNTERS = 1 << Number(COUNTER_BITS);

@@ -27,6 +27,11 @@ export interface ClientGatewayOptions {
   readonly socketServerFactory: SocketServerFactory;
   /** `none`: everyone is who they say. `token`: what `directory.checkToken` grants. */
   readonly auth: 'none' | 'token';
+  /**
+   * False while the store knows too little to deliver: a client goes to another node then, instead of
+   * being deaf on this one, or being told old messages as they come in. Absent: always true.
+   */
+  readonly mayConnect?: (() => boolean) | undefined;
   /** Said to clients, unsigned 64 bits. */
   readonly nodeId: bigint;
   readonly limits?: Partial<GatewayLimits> | undefined;
@@ -136,6 +141,9 @@ export class ClientGateway {
 
   #mayUpgrade(request: UpgradeRequest): UpgradeAnswer {
     if (this.#stopping) return busy('This node is stopping.', RETRY_AFTER_SECONDS);
+    if (this.#options.mayConnect?.() === false) {
+      return busy('This node is catching up with its cluster.', RETRY_AFTER_SECONDS);
+    }
     if (this.#sessions.size >= this.#limits.sessionsMax) {
       return busy('This node has as many sessions as it may.', RETRY_AFTER_SECONDS);
     }

@@ -7,12 +7,15 @@ import { sendKeyKey, splitRowKey } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 import type { Applied, Change } from '../storage/replica-port.ts';
 import type { ChannelHeads } from './channel-heads.ts';
+import type { MessageIds } from './message-ids.ts';
 import type { Fanout } from './port.ts';
 
 export interface DeliveryOptions {
   readonly heads: ChannelHeads;
   readonly fanout: Fanout;
   readonly store: Pick<Store, 'status' | 'onStatus'>;
+  /** Told of the ids that peers bring back. */
+  readonly messageIds?: Pick<MessageIds, 'observe'> | undefined;
 }
 
 /** What the publisher knows of its own message, so that it is not decoded again. */
@@ -35,9 +38,11 @@ export class Delivery {
   readonly #received = new Map<string, Applied>();
   /** Delivered already, not on disk yet. */
   readonly #ahead = new Set<string>();
+  readonly #messageIds: DeliveryOptions['messageIds'];
   #delivered = 0;
 
-  constructor({ heads, fanout, store }: DeliveryOptions) {
+  constructor({ heads, fanout, store, messageIds }: DeliveryOptions) {
+    this.#messageIds = messageIds;
     this.#heads = heads;
     this.#fanout = fanout;
     this.#store = store;
@@ -91,6 +96,7 @@ export class Delivery {
       if (!message) continue;
       const channel = splitRowKey(change.key)!.parts[0] as ChannelKey;
       this.#heads.raise(channel, message.messageSeq);
+      if (!own) this.#messageIds?.observe(message.messageId);
       if (!own && isRepeat(channel, message, changes)) continue;
       this.deliver(channel, message, outgoing?.exceptSession);
     }

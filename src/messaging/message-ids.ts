@@ -1,4 +1,9 @@
-import { composeMessageId, MESSAGE_ID_COUNTERS } from '../core/sequence.ts';
+import {
+  composeMessageId,
+  MESSAGE_ID_COUNTERS,
+  MESSAGE_ID_MS_MAX,
+  splitMessageId,
+} from '../core/sequence.ts';
 import type { Runtime } from '../runtime/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 
@@ -27,6 +32,15 @@ export class MessageIds {
     this.#reservedMs = stored ? Number(new TextDecoder().decode(stored)) : 0;
     this.#ms = this.#reservedMs;
     this.#counter = Math.floor(this.#runtime.random.fraction() * MESSAGE_ID_COUNTERS);
+  }
+
+  /**
+   * An id of this member's slot that came back from a peer: a store that was wiped while the clock stood
+   * too early must not give it again.
+   */
+  observe(messageId: bigint): void {
+    const { ms, slot } = splitMessageId(messageId);
+    if (slot === this.#slot && ms > this.#ms && ms <= MESSAGE_ID_MS_MAX) this.#ms = ms;
   }
 
   next(): bigint {

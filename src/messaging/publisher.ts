@@ -31,6 +31,8 @@ export interface PublisherOptions {
   readonly payloadBytesMax: number;
   /** How long an acknowledgement waits for a second disk while a peer is live. Milliseconds. */
   readonly secondDiskTimeoutMs: number;
+  /** How long a no-persist first message waits for the live members to know the pair. Milliseconds. */
+  readonly routedTimeoutMs: number;
 }
 
 /** It is part of a key whose parts are separated by U+0001. */
@@ -118,8 +120,12 @@ export class PublishService implements Publisher {
     if (pair.length > 0) {
       const refusal = gate.refusal();
       if (refusal) return refusal;
+      // The peer's node must route by the new pair before a message comes that is sent only once.
+      const wanted = { routed: 'all', timeoutMs: this.#options.routedTimeoutMs } as const;
       await new Promise<void>((resolve) => {
-        replica.submit(shardOf(request.channel), pair, resolve);
+        const operation = replica.submit(shardOf(request.channel), pair, () => {
+          replication.awaitReach(operation, wanted, () => resolve());
+        });
       });
     }
     const message = this.#messageOf(request, 0);

@@ -11,7 +11,8 @@ import {
 } from '../core/operation.ts';
 import { personsOf, shardOf } from '../core/placement.ts';
 import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.ts';
-import { subscriptionKey } from '../core/row-key.ts';
+import { isLive } from '../core/row.ts';
+import { denyKey, subscriptionKey } from '../core/row-key.ts';
 import type { Reach, Replication } from '../cluster/replication/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 import type {
@@ -222,6 +223,10 @@ export class SubscriptionService implements Subscriptions {
         'the channel is closed: only the backend adds subscribers',
       );
     }
+    const banned = uids.find((uid) =>
+      isLive(this.#options.replica.read(denyKey(channel, uid, 'ban'))),
+    );
+    if (banned !== undefined) return refuse(REASON.banned, `${banned} is banned in this channel`);
     return undefined;
   }
 }

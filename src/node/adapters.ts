@@ -9,11 +9,10 @@ import type { Member } from '../core/member.ts';
 import { ClientGateway } from '../gateway/gateway.ts';
 import { nodeIdOf } from '../gateway/node-id.ts';
 import { selectSocketServer } from '../gateway/socket-server/select.ts';
-import type { Services } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { LevelStoreLocation } from '../storage/level-store.ts';
-import type { CoreOptions } from './core.ts';
+import type { CoreOptions, NodeCore } from './core.ts';
 
 /** What every part of a node is made from. */
 export interface Ground {
@@ -71,13 +70,14 @@ export function createTransport({ config, self, log, runtime }: Ground): GrpcPee
 
 export function createGateway(
   ground: Ground,
-  services: () => Services,
+  core: () => NodeCore,
   members: () => readonly Member[],
 ): ClientGateway {
   const { config, self, log, runtime } = ground;
   const { gateway } = config;
   return new ClientGateway({
-    services,
+    services: () => core().services,
+    mayConnect: () => core().replicator.mayWrite(),
     runtime,
     log: log.child({ room: 'gateway' }),
     socketServerFactory: selectSocketServer(log, gateway.sockets),

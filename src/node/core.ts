@@ -3,8 +3,9 @@ import type { PeerTransport } from '../cluster/link/port.ts';
 import type { ReplicationLimits } from '../cluster/replication/options.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
 import { Replicator } from '../cluster/replication/replicator.ts';
-import type { MemberId } from '../core/ids.ts';
+import type { ChannelKey, MemberId } from '../core/ids.ts';
 import type { Member, Roster } from '../core/member.ts';
+import { SEPARATOR, type RowKey } from '../core/row-key.ts';
 import type { SlotNumber } from '../core/sequence.ts';
 import { ChannelHeads } from '../messaging/channel-heads.ts';
 import { Delivery } from '../messaging/delivery.ts';
@@ -135,7 +136,7 @@ export async function createNodeCore(
     },
   });
   const parts = createServices({ ...options, numbering }, ports, { replica, replicator, routing });
-  replica.addListener(tellInOrder({ ...parts, routing, listener }));
+  replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
   const { services, delivery, gate, table } = parts;
   return {
     services,
@@ -182,9 +183,10 @@ function tellInOrder(parts: {
   permissions: SendPermissions;
   routing: RoutingIndex;
   delivery: Delivery;
+  replicator: Replicator;
   listener: CoreListener;
 }): ReplicaListener {
-  const { permissions, routing, delivery, listener } = parts;
+  const { permissions, routing, delivery, replicator, listener } = parts;
   return {
     onSubmitted: () => {},
     onReceived: (applied) => delivery.onReceived(applied),
@@ -192,11 +194,16 @@ function tellInOrder(parts: {
       for (const change of applied.changes) {
         permissions.onChange(change);
         routing.onChange(change);
+        if (change.key[0] === 's') replicator.noteSubscribed(channelOf(change.key));
       }
       delivery.onDurable(applied);
       listener.onDurable?.(applied);
     },
   };
+}
+
+function channelOf(key: RowKey): ChannelKey {
+  return key.slice(3, key.indexOf(SEPARATOR, 3)) as ChannelKey;
 }
 
 function createServices(
@@ -212,6 +219,7 @@ function createServices(
 } {
   const { replica, replicator, routing } = parts;
   const channelsMax = options.channelsCachedMax ?? 100_000;
+  const routedTimeoutMs = options.routedTimeoutMs ?? 250;
   let caughtUp = false;
   const gate = new WriteGate({
     store,
@@ -222,7 +230,8 @@ function createServices(
     stagedBytesMax: options.stagedBytesMax ?? 64 * 1024 * 1024,
   });
   const heads = new ChannelHeads(store, channelsMax);
-  const delivery = new Delivery({ heads, fanout, store });
+  const messageIds = new MessageIds({ replica, runtime, slot: options.numbering.slot });
+  const delivery = new Delivery({ heads, fanout, store, messageIds });
   const directory = new DirectoryService({ replica, gate });
   const permissions = new SendPermissions({ replica, directory, channelsMax });
   const table = new SubscriptionTable(store, replica);
@@ -231,7 +240,7 @@ function createServices(
     replica,
     replication: replicator,
     gate,
-    routedTimeoutMs: options.routedTimeoutMs ?? 250,
+    routedTimeoutMs,
   });
   const publisher = new PublishService({
     replica,
@@ -240,11 +249,12 @@ function createServices(
     permissions,
     heads,
     delivery,
-    messageIds: new MessageIds({ replica, runtime, slot: options.numbering.slot }),
+    messageIds,
     runtime,
     numbering: options.numbering,
     payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
     secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
+    routedTimeoutMs,
   });
   return {
     services: { subscriptions, publisher, directory, sessions: routing },

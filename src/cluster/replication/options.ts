@@ -51,6 +51,9 @@ export interface ReplicationLimits {
   /** Kept of one peer's interest; beyond it everything is sent to that peer. */
   readonly interestItemsMax: number;
   readonly interestChunkItems: number;
+  /** How long a changed subscription makes announced interest doubtful, and of how many channels. */
+  readonly recentMs: number;
+  readonly recentChannelsMax: number;
   readonly transientQueueBytesMax: number;
   /** Rows of one peer's vector; a peer that reports more is not believed. */
   readonly vectorRowsMax: number;
@@ -84,6 +87,8 @@ export const REPLICATION_LIMITS: ReplicationLimits = {
   reachWaitersMax: 100_000,
   interestItemsMax: 500_000,
   interestChunkItems: 1_000,
+  recentMs: 2_000,
+  recentChannelsMax: 10_000,
   transientQueueBytesMax: 1024 * 1024,
   vectorRowsMax: 200_000,
   rememberMs: 5_000,

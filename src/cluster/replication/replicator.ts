@@ -21,6 +21,7 @@ import { Peer } from './peer.ts';
 import type { PeerState, Reach, ReachWanted, Replication } from './port.ts';
 import { dotsIn } from './pull-plan.ts';
 import { ReachTracker } from './reach.ts';
+import { RecentChannels } from './recent-channels.ts';
 import { Snapshot } from './snapshot.ts';
 
 const NOTHING: ReadonlySet<InterestItem> = new Set();
@@ -36,6 +37,7 @@ export class Replicator implements Replication {
   readonly #limits: ReplicationLimits;
   readonly #peers = new Map<MemberId, Peer>();
   readonly #interest = new OwnInterest();
+  readonly #recent: RecentChannels;
   readonly #reach: ReachTracker;
   readonly #snapshot: Snapshot;
   readonly #context: PeerContext;
@@ -56,6 +58,8 @@ export class Replicator implements Replication {
     }
     this.#options = options;
     this.#limits = limits;
+    const { recentMs: spanMs, recentChannelsMax: channelsMax } = limits;
+    this.#recent = new RecentChannels(runtime.clock, { spanMs, channelsMax });
     this.#roster = options.roster;
     this.#catchingUp = options.catchingUp;
     this.#reach = new ReachTracker({
@@ -132,13 +136,19 @@ export class Replicator implements Replication {
 
   sendTransient(channel: ChannelKey, sender: Uid, encode: () => Uint8Array): void {
     const item = `c${channel}`;
+    const inDoubt = this.#recent.has(channel);
     let value: Uint8Array | undefined;
     for (const peer of this.#peers.values()) {
-      if (!peer.accepted.interest.mayWant(item)) continue;
+      if (!inDoubt && !peer.accepted.interest.mayWant(item)) continue;
       value ??= encode();
       peer.opened.pushTransient({ channel, sender, value });
     }
     if (value) this.#flushSoon();
+  }
+
+  /** A subscription of the channel reached this disk: announced interest may lag behind it. */
+  noteSubscribed(channel: ChannelKey): void {
+    this.#recent.add(channel);
   }
 
   announce(add: readonly InterestItem[], remove: readonly InterestItem[]): void {
