@@ -230,7 +230,7 @@ class HoldfastNode implements Node {
   #showHealth(life: Life): void {
     if (life.abort.signal.aborted) return;
     life.admin!.setServing(this.#health().ready);
-    this.#idleMemory.look(life.gateway.counters.sockets);
+    this.#idleMemory.look(life.gateway.counters.framesIn);
     this.#ground.runtime.timers.after(HEALTH_EVERY_MS, () => this.#showHealth(life));
   }
 

@@ -1,23 +1,26 @@
-import { collectGarbage } from '../runtime/memory.ts';
+import { collectGarbage, heapBytes } from '../runtime/memory.ts';
 
-/** Sessions that have to come before their garbage is worth a collection. */
-const GROWTH_MIN = 1_000;
-/** Looks without a change that make a quiet spell. */
+/** Heap that has to have grown since the last collection to make another one worth its pause. */
+const GROWTH_BYTES_MIN = 16 * 1024 * 1024;
+/** Frames between two looks up to which a node counts as quiet: pings of idle clients are no work. */
+const QUIET_FRAMES_MAX = 2_000;
 const QUIET_LOOKS = 3;
 
 /** Gives back what a wave of connections left behind, once the wave is over. One look a second. */
 export class IdleMemory {
-  #collectedAt = 0;
-  #last = 0;
-  #quiet = 0;
+  #framesIn = 0;
+  #quietLooks = 0;
+  #floorBytes = heapBytes();
 
-  /** `sockets`: open now. */
-  look(sockets: number): void {
-    this.#quiet = sockets === this.#last ? this.#quiet + 1 : 0;
-    this.#last = sockets;
-    if (this.#quiet !== QUIET_LOOKS) return;
-    if (Math.abs(sockets - this.#collectedAt) < GROWTH_MIN) return;
-    this.#collectedAt = sockets;
+  /** `framesIn`: frames from clients so far. */
+  look(framesIn: number): void {
+    const quiet = framesIn - this.#framesIn <= QUIET_FRAMES_MAX;
+    this.#framesIn = framesIn;
+    this.#quietLooks = quiet ? this.#quietLooks + 1 : 0;
+    if (this.#quietLooks < QUIET_LOOKS) return;
+    this.#quietLooks = 0;
+    if (heapBytes() - this.#floorBytes < GROWTH_BYTES_MIN) return;
     collectGarbage();
+    this.#floorBytes = heapBytes();
   }
 }
