@@ -15,6 +15,8 @@ export interface HealthReport {
   readonly ready: boolean;
   /** Why it is not ready, in words for an operator; empty where it is. */
   readonly reasons: readonly string[];
+  /** What an operator should know although the node does its work. */
+  readonly degraded?: readonly string[] | undefined;
 }
 
 export interface ClusterView {

@@ -126,6 +126,18 @@ test('a foreign page is refused by its Origin before anything is written', async
   );
 });
 
+test('a node that is ready although something is degraded answers 200 and says what', async (t) => {
+  const degraded = ['peer n2 is not heard: ECONNREFUSED'];
+  await withApi(
+    async ({ get }) => {
+      const { status, text } = await get('/readyz');
+      t.is(status, 200);
+      t.deepEqual(JSON.parse(text), { status: 'ready', reasons: [], degraded });
+    },
+    { health: () => ({ ready: true, reasons: [], degraded }) },
+  );
+});
+
 test('readiness says why not; liveness and metrics go on', async (t) => {
   let reasons: readonly string[] = ['the store is catching up'];
   await withApi(

@@ -8,9 +8,9 @@ export function addProbeRoutes(server: FastifyInstance, { health, metrics }: Api
   server.get('/healthz', () => '{"status":"alive"}');
 
   server.get('/readyz', (_request, reply) => {
-    const { ready, reasons } = health();
+    const { ready, reasons, degraded } = health();
     void reply.code(ready ? 200 : 503);
-    return JSON.stringify({ status: ready ? 'ready' : 'not ready', reasons });
+    return JSON.stringify({ status: ready ? 'ready' : 'not ready', reasons, degraded });
   });
 
   server.get('/metrics', async (_request, reply) => {
