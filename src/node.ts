@@ -168,6 +168,8 @@ class HoldfastNode implements Node {
         onDurable: (applied) => events.durable(applied),
       },
     );
+    core.outcomes.observePublish = (seconds) =>
+      this.#metrics.observe('holdfast_publish_seconds', seconds);
     this.#life = { store, membership, transport, core, gateway, abort };
     if (membership instanceof EtcdMembership && membership.wasForgotten()) {
       // The cluster went on without this member and collected evidence: this store proves nothing.

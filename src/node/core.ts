@@ -18,6 +18,7 @@ import { RoutingIndex } from '../messaging/routing-index.ts';
 import { SendPermissions } from '../messaging/send-permissions.ts';
 import { SubscriptionService } from '../messaging/subscriptions.ts';
 import { SubscriptionTable } from '../messaging/subscription-table.ts';
+import { countOutcomes, Outcomes } from './outcomes.ts';
 import { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
@@ -64,6 +65,7 @@ export interface CoreListener {
 /** Everything of a node but its surfaces: store, replication, routing, messaging. */
 export interface NodeCore {
   readonly services: Services;
+  readonly outcomes: Outcomes;
   readonly replica: ReplicatedStore;
   readonly replicator: Replicator;
   readonly routing: RoutingIndex;
@@ -137,9 +139,10 @@ export async function createNodeCore(
   });
   const parts = createServices({ ...options, numbering }, ports, { replica, replicator, routing });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
-  const { services, delivery, gate, table } = parts;
+  const { services, outcomes, delivery, gate, table } = parts;
   return {
     services,
+    outcomes,
     replica,
     replicator,
     routing,
@@ -212,12 +215,14 @@ function createServices(
   parts: { replica: ReplicatedStore; replicator: Replicator; routing: RoutingIndex },
 ): {
   services: Services;
+  outcomes: Outcomes;
   permissions: SendPermissions;
   delivery: Delivery;
   gate: WriteGate;
   table: SubscriptionTable;
 } {
   const { replica, replicator, routing } = parts;
+  const outcomes = new Outcomes();
   const channelsMax = options.channelsCachedMax ?? 100_000;
   const routedTimeoutMs = options.routedTimeoutMs ?? 250;
   let caughtUp = false;
@@ -257,7 +262,11 @@ function createServices(
     routedTimeoutMs,
   });
   return {
-    services: { subscriptions, publisher, directory, sessions: routing },
+    services: countOutcomes({ subscriptions, publisher, directory, sessions: routing }, outcomes, {
+      clock: runtime.clock,
+      livePeers: () => replicator.livePeers(),
+    }),
+    outcomes,
     permissions,
     delivery,
     gate,

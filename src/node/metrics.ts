@@ -1,6 +1,7 @@
 import type { LinkCounters } from '../cluster/link/grpc-options.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { NodeCore } from './core.ts';
+import type { Outcomes } from './outcomes.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Membership } from '../cluster/membership/port.ts';
 import type { Store } from '../storage/port.ts';
@@ -58,9 +59,25 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
     {},
     read(({ core }) => core.replica.damagedRows()),
   );
+  wireOutcomes(metrics, current);
   wireGateway(metrics, current);
   wirePeers(metrics, current);
   wireLinks(metrics, current);
+}
+
+function wireOutcomes(metrics: Metrics, current: () => MeasuredParts | undefined): void {
+  const read = (name: Exclude<keyof Outcomes, 'observePublish'>) => () =>
+    current()?.core.outcomes[name] ?? 0;
+  const publishes = 'holdfast_publishes_total';
+  metrics.readCounter(publishes, { outcome: 'acknowledged' }, read('published'));
+  metrics.readCounter(publishes, { outcome: 'refused' }, read('publishesRefused'));
+  const changes = 'holdfast_subscription_operations_total';
+  metrics.readCounter(changes, { action: 'subscribe' }, read('subscribed'));
+  metrics.readCounter(changes, { action: 'unsubscribe' }, read('unsubscribed'));
+  metrics.readCounter(changes, { action: 'refused' }, read('subscriptionsRefused'));
+  const short = 'holdfast_acknowledged_short_total';
+  metrics.readCounter(short, { missing: 'disk' }, read('shortOfDisk'));
+  metrics.readCounter(short, { missing: 'routing' }, read('shortOfRouting'));
 }
 
 function wireGateway(metrics: Metrics, current: () => MeasuredParts | undefined): void {

@@ -67,9 +67,9 @@ test('a gauge that cannot be read is reported and takes nothing with it', async 
   metrics.readGauge('holdfast_ready', () => {
     throw new Error('gone');
   });
-  metrics.readGauge('holdfast_subscriptions', () => 4);
+  metrics.readGauge('holdfast_users_online', () => 4);
   const text = await metrics.render();
   t.deepEqual(failed, ['holdfast_ready']);
-  t.regex(text, /^holdfast_subscriptions 4$/m);
+  t.regex(text, /^holdfast_users_online 4$/m);
   t.regex(text, /^process_cpu_seconds_total /m);
 });

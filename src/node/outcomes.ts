@@ -1,0 +1,107 @@
+import type {
+  ManySubscriptionsRequest,
+  Publisher,
+  Services,
+  SubscriptionRequest,
+  SubscriptionResult,
+  Subscriptions,
+} from '../messaging/port.ts';
+import type { Outcome } from '../core/reason-code.ts';
+import type { Clock } from '../runtime/port.ts';
+
+/** How the calls of this node ended; plain numbers that only grow. */
+export class Outcomes {
+  published = 0;
+  publishesRefused = 0;
+  /** Published with one disk although a peer was live. */
+  shortOfDisk = 0;
+  subscribed = 0;
+  unsubscribed = 0;
+  subscriptionsRefused = 0;
+  /** Told the seconds that one publish in sixteen took. */
+  observePublish: ((seconds: number) => void) | undefined;
+  /** Acknowledged before every member that was waited for routed by it. */
+  shortOfRouting = 0;
+}
+
+interface Facts {
+  readonly clock: Clock;
+  /** Above 0 a second disk was to be had. */
+  readonly livePeers: () => number;
+}
+
+/** The same services, counted. */
+export function countOutcomes(services: Services, outcomes: Outcomes, facts: Facts): Services {
+  const { publisher, subscriptions } = services;
+  return {
+    ...services,
+    publisher: countPublishes(publisher, outcomes, facts),
+    subscriptions: countSubscriptions(subscriptions, outcomes),
+  };
+}
+
+const SAMPLE = 16;
+
+function countPublishes(inner: Publisher, outcomes: Outcomes, facts: Facts): Publisher {
+  const { livePeers, clock } = facts;
+  let calls = 0;
+  return {
+    async publish(request) {
+      const sampled = calls++ % SAMPLE === 0;
+      const startMs = sampled ? clock.monotonicMs() : 0;
+      const outcome = await inner.publish(request);
+      if (sampled) outcomes.observePublish?.((clock.monotonicMs() - startMs) / 1000);
+      if (!outcome.ok) outcomes.publishesRefused += 1;
+      else {
+        outcomes.published += 1;
+        if (outcome.value.disks === 1 && livePeers() > 0) outcomes.shortOfDisk += 1;
+      }
+      return outcome;
+    },
+  };
+}
+
+function countSubscriptions(inner: Subscriptions, outcomes: Outcomes): Subscriptions {
+  type Action = 'subscribed' | 'unsubscribed';
+  const note = (
+    action: Action,
+    count: number,
+    outcome: Outcome<SubscriptionResult>,
+  ): Outcome<SubscriptionResult> => {
+    if (!outcome.ok) outcomes.subscriptionsRefused += count;
+    else {
+      outcomes[action] += count;
+      if (outcome.value.missing.length > 0) outcomes.shortOfRouting += count;
+    }
+    return outcome;
+  };
+  const one = async (
+    action: Action,
+    request: SubscriptionRequest,
+    done: Promise<Outcome<SubscriptionResult>>,
+  ) => note(action, request.uids.length, await done);
+  const many = async (
+    action: Action,
+    request: ManySubscriptionsRequest,
+    done: Promise<readonly Outcome<SubscriptionResult>[]>,
+  ) => {
+    const results = await done;
+    results.forEach((outcome, i) => note(action, request.channels[i]!.uids.length, outcome));
+    return results;
+  };
+  return {
+    subscribe: (request) => one('subscribed', request, inner.subscribe(request)),
+    unsubscribe: (request) => one('unsubscribed', request, inner.unsubscribe(request)),
+    subscribeMany: (request) => many('subscribed', request, inner.subscribeMany(request)),
+    unsubscribeMany: (request) => many('unsubscribed', request, inner.unsubscribeMany(request)),
+    async unsubscribeAll(channel, cause) {
+      const outcome = await inner.unsubscribeAll(channel, cause);
+      if (outcome.ok) outcomes.unsubscribed += outcome.value;
+      return outcome;
+    },
+    isSubscribed: (channel, uid) => inner.isSubscribed(channel, uid),
+    subscribersOf: (channel, after, limit) => inner.subscribersOf(channel, after, limit),
+    channelsOf: (uid, after, limit) => inner.channelsOf(uid, after, limit),
+    digest: () => inner.digest(),
+  };
+}
