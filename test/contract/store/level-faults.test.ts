@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -132,8 +132,14 @@ test('while the database cannot be opened again, staged rows are read and others
   store.stage([{ key: 'new', value: bytes('1') }]);
   await until('the disk fails', () => store.status().state === 'failing');
   const rows = join(bench.path, 'rows');
-  await rm(rows, { recursive: true });
-  await writeFile(rows, 'no folder');
+  const file = join(bench.path, 'no-folder');
+  await writeFile(file, 'no folder');
+  // The store tries to open itself meanwhile and makes the folder again: whoever is quicker.
+  await until('a file stands where the folder was', async () => {
+    await rm(rows, { recursive: true, force: true });
+    await rename(file, rows);
+    return true;
+  });
   await until('it was closed', () => {
     try {
       store.get('old');
