@@ -7,7 +7,7 @@ import { shardOf } from '../../src/core/placement.ts';
 import type { Entry } from '../../src/core/row.ts';
 import { messageKey, sendKeyKey } from '../../src/core/row-key.ts';
 import type { Operation } from '../../src/core/operation.ts';
-import { bytesOf } from '../../src/cluster/replication/outbound.ts';
+import { bytesOf } from '../../src/cluster/replication/push/outbound.ts';
 import { ChannelHeads } from '../../src/messaging/channel-heads.ts';
 import { Delivery } from '../../src/messaging/delivery.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';

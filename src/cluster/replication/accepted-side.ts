@@ -1,10 +1,10 @@
 import type { MemberId } from '../../core/ids.ts';
 import type { Heartbeat, PeerMessage } from '../link/message.ts';
-import { Inbound } from './inbound.ts';
-import { PeerInterest } from './interest.ts';
+import { Inbound } from './push/inbound.ts';
+import { PeerInterest } from './interest/interest.ts';
 import type { LinkEnd } from './link-end.ts';
 import type { PeerContext } from './peer-context.ts';
-import { RangeServer } from './range-server.ts';
+import { RangeServer } from './pull/range-server.ts';
 
 /** What flows on the link that the peer opened: its operations, interest, transients, its requests. */
 export class AcceptedSide {

@@ -2,14 +2,14 @@ import type { ChannelKey, Uid } from '../../core/ids.ts';
 import type { Member } from '../../core/member.ts';
 import type { Operation } from '../../core/operation.ts';
 import type { PeerMessage } from '../link/message.ts';
-import type { Holding } from './holding.ts';
-import { InterestFeed, type InterestChange } from './interest.ts';
+import type { Holding } from './push/holding.ts';
+import { InterestFeed, type InterestChange } from './interest/interest.ts';
 import type { LinkEnd } from './link-end.ts';
-import { Outbound } from './outbound.ts';
+import { Outbound } from './push/outbound.ts';
 import type { PeerContext } from './peer-context.ts';
-import { Puller } from './puller.ts';
-import { rangeOf } from './reach.ts';
-import { TransientQueue } from './transients.ts';
+import { Puller } from './pull/puller.ts';
+import { rangeOf } from './push/reach.ts';
+import { TransientQueue } from './interest/transients.ts';
 
 /** What flows on the link that this member opened: its own operations, interest, transients, requests. */
 export class OpenedSide {

@@ -2,10 +2,10 @@ import type { DotRange } from '../../core/dot.ts';
 import type { ActorId, MemberId } from '../../core/ids.ts';
 import type { Roster } from '../../core/member.ts';
 import type { SnapshotRows } from '../link/message.ts';
-import type { OwnInterest } from './interest.ts';
+import type { OwnInterest } from './interest/interest.ts';
 import type { LinkEnd } from './link-end.ts';
 import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from './options.ts';
-import type { ReachTracker } from './reach.ts';
+import type { ReachTracker } from './push/reach.ts';
 
 /** What the replicator lends to each of its peers, and what they tell it. */
 export interface PeerContext {

@@ -11,19 +11,19 @@ import {
 } from '../link/message.ts';
 import type { Link, LinkHandler } from '../link/port.ts';
 import { AcceptedSide } from './accepted-side.ts';
-import type { CatchUpPeer } from './catch-up.ts';
+import type { CatchUpPeer } from './pull/catch-up.ts';
 import { Dialer } from './dialer.ts';
 import { composeHeartbeat, sayHello } from './heartbeat.ts';
 import { checkHello } from './hello.ts';
 import { adoptLineage, ownDataOf } from './lineage.ts';
-import { Holding } from './holding.ts';
+import { Holding } from './push/holding.ts';
 import { LinkEnd } from './link-end.ts';
 import { OpenedSide } from './opened-side.ts';
 import type { PeerContext } from './peer-context.ts';
 import { PeerMemory } from './peer-memory.ts';
 import type { PeerState } from './port.ts';
-import { dotsIn } from './pull-plan.ts';
-import type { PeerHolding } from './reach.ts';
+import { dotsIn } from './pull/pull-plan.ts';
+import type { PeerHolding } from './push/reach.ts';
 
 /**
  * One rostered peer: the link that this member opens to it, the one it opens to this member, and what is

@@ -4,9 +4,9 @@ import type { Operation } from '../../core/operation.ts';
 import type { Timer } from '../../runtime/port.ts';
 import { PROTOCOL, type InterestItem, type PeerMessage, type Refused } from '../link/message.ts';
 import type { Link, LinkHandler } from '../link/port.ts';
-import { allNew, caughtUp } from './catch-up.ts';
+import { allNew, caughtUp } from './pull/catch-up.ts';
 import { checkHello } from './hello.ts';
-import { OwnInterest } from './interest.ts';
+import { OwnInterest } from './interest/interest.ts';
 import { lineageOfNew, ownDataOf } from './lineage.ts';
 import { LinkEnd } from './link-end.ts';
 import {
@@ -15,14 +15,14 @@ import {
   type ReplicationLimits,
   type ReplicatorOptions,
 } from './options.ts';
-import { bytesOf } from './outbound.ts';
+import { bytesOf } from './push/outbound.ts';
 import type { PeerContext } from './peer-context.ts';
 import { Peer } from './peer.ts';
 import type { PeerState, Reach, ReachWanted, Replication } from './port.ts';
-import { dotsIn } from './pull-plan.ts';
-import { ReachTracker } from './reach.ts';
-import { RecentChannels } from './recent-channels.ts';
-import { Snapshot } from './snapshot.ts';
+import { dotsIn } from './pull/pull-plan.ts';
+import { ReachTracker } from './push/reach.ts';
+import { RecentChannels } from './interest/recent-channels.ts';
+import { Snapshot } from './pull/snapshot.ts';
 
 const NOTHING: ReadonlySet<InterestItem> = new Set();
 

@@ -1,7 +1,7 @@
-import type { DotRange } from '../../core/dot.ts';
-import type { ActorId } from '../../core/ids.ts';
-import type { Operation } from '../../core/operation.ts';
-import { VersionVector, type VectorRow } from '../../core/version-vector.ts';
+import type { DotRange } from '../../../core/dot.ts';
+import type { ActorId } from '../../../core/ids.ts';
+import type { Operation } from '../../../core/operation.ts';
+import { VersionVector, type VectorRow } from '../../../core/version-vector.ts';
 import { rangeOf } from './reach.ts';
 
 /** Intervals that dropped queues may leave before a report fills them. */

@@ -1,11 +1,11 @@
-import { SHARDS } from '../../core/placement.ts';
-import { rangesOf, type VectorRow } from '../../core/version-vector.ts';
-import type { Runtime, Timer } from '../../runtime/port.ts';
-import type { RowKey } from '../../core/row-key.ts';
-import type { Replica } from '../../storage/replica-port.ts';
-import type { SnapshotRows } from '../link/message.ts';
-import type { LinkEnd } from './link-end.ts';
-import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from './options.ts';
+import { SHARDS } from '../../../core/placement.ts';
+import { rangesOf, type VectorRow } from '../../../core/version-vector.ts';
+import type { Runtime, Timer } from '../../../runtime/port.ts';
+import type { RowKey } from '../../../core/row-key.ts';
+import type { Replica } from '../../../storage/replica-port.ts';
+import type { SnapshotRows } from '../../link/message.ts';
+import type { LinkEnd } from '../link-end.ts';
+import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from '../options.ts';
 
 export interface SnapshotOptions {
   readonly replica: Replica;

@@ -1,8 +1,8 @@
-import type { DotRange } from '../../core/dot.ts';
-import type { MemberId } from '../../core/ids.ts';
-import type { Operation } from '../../core/operation.ts';
-import type { Timer, Timers } from '../../runtime/port.ts';
-import type { Reach, ReachWanted } from './port.ts';
+import type { DotRange } from '../../../core/dot.ts';
+import type { MemberId } from '../../../core/ids.ts';
+import type { Operation } from '../../../core/operation.ts';
+import type { Timer, Timers } from '../../../runtime/port.ts';
+import type { Reach, ReachWanted } from '../port.ts';
 
 /** What is known of one peer's copy of this run's operations. */
 export interface PeerHolding {

@@ -1,5 +1,5 @@
-import type { ChannelKey } from '../../core/ids.ts';
-import type { Clock } from '../../runtime/port.ts';
+import type { ChannelKey } from '../../../core/ids.ts';
+import type { Clock } from '../../../runtime/port.ts';
 
 /**
  * Channels with a subscription that changed a moment ago: what a peer announced of its interest may be

@@ -1,6 +1,6 @@
-import type { Operations } from '../link/message.ts';
-import type { Replica } from '../../storage/replica-port.ts';
-import type { ReplicationCounters, ReplicationLimits } from './options.ts';
+import type { Operations } from '../../link/message.ts';
+import type { Replica } from '../../../storage/replica-port.ts';
+import type { ReplicationCounters, ReplicationLimits } from '../options.ts';
 
 export interface InboundOptions {
   readonly replica: Replica;

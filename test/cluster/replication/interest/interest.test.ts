@@ -1,6 +1,9 @@
 import test from 'ava';
-import { OwnInterest, PeerInterest } from '../../../src/cluster/replication/interest.ts';
-import type { Interest } from '../../../src/cluster/link/message.ts';
+import {
+  OwnInterest,
+  PeerInterest,
+} from '../../../../src/cluster/replication/interest/interest.ts';
+import type { Interest } from '../../../../src/cluster/link/message.ts';
 
 const tell = (version: number, change: Partial<Interest>): Interest => ({
   type: 'interest',

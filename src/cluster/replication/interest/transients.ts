@@ -1,7 +1,7 @@
-import type { ChannelKey, Uid } from '../../core/ids.ts';
-import { Fifo } from './fifo.ts';
-import type { LinkEnd } from './link-end.ts';
-import type { ReplicationCounters, ReplicationLimits } from './options.ts';
+import type { ChannelKey, Uid } from '../../../core/ids.ts';
+import { Fifo } from '../push/fifo.ts';
+import type { LinkEnd } from '../link-end.ts';
+import type { ReplicationCounters, ReplicationLimits } from '../options.ts';
 
 interface Waiting {
   readonly channel: ChannelKey;

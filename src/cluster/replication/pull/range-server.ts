@@ -1,8 +1,8 @@
-import type { Pull, SnapshotWanted } from '../link/message.ts';
-import type { VectorRow } from '../../core/version-vector.ts';
-import type { Replica } from '../../storage/replica-port.ts';
-import type { LinkEnd } from './link-end.ts';
-import type { ReplicationLimits, ReplicatorOptions } from './options.ts';
+import type { Pull, SnapshotWanted } from '../../link/message.ts';
+import type { VectorRow } from '../../../core/version-vector.ts';
+import type { Replica } from '../../../storage/replica-port.ts';
+import type { LinkEnd } from '../link-end.ts';
+import type { ReplicationLimits, ReplicatorOptions } from '../options.ts';
 
 export interface RangeServerOptions {
   readonly replica: Replica;

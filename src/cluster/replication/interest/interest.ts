@@ -1,6 +1,6 @@
-import { hash32 } from '../../core/placement.ts';
-import type { Interest, InterestItem } from '../link/message.ts';
-import type { LinkEnd } from './link-end.ts';
+import { hash32 } from '../../../core/placement.ts';
+import type { Interest, InterestItem } from '../../link/message.ts';
+import type { LinkEnd } from '../link-end.ts';
 
 /** This member's own interest: what it has live sessions for. */
 export class OwnInterest {

@@ -1,6 +1,6 @@
 import test from 'ava';
-import { RecentChannels } from '../../../src/cluster/replication/recent-channels.ts';
-import { group } from '../../support/ids.ts';
+import { RecentChannels } from '../../../../src/cluster/replication/interest/recent-channels.ts';
+import { group } from '../../../support/ids.ts';
 
 function start(channelsMax: number) {
   const time = { ms: 0 };

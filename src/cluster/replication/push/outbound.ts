@@ -1,7 +1,7 @@
-import type { Operation } from '../../core/operation.ts';
+import type { Operation } from '../../../core/operation.ts';
 import { Fifo } from './fifo.ts';
-import type { LinkEnd } from './link-end.ts';
-import type { ReplicationCounters, ReplicationLimits } from './options.ts';
+import type { LinkEnd } from '../link-end.ts';
+import type { ReplicationCounters, ReplicationLimits } from '../options.ts';
 
 interface Frame {
   readonly number: number;

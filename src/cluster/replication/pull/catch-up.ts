@@ -1,4 +1,4 @@
-import { VersionVector, type VectorRow } from '../../core/version-vector.ts';
+import { VersionVector, type VectorRow } from '../../../core/version-vector.ts';
 
 /** What a store that is new or being rebuilt knows of one rostered peer. */
 export interface CatchUpPeer {

@@ -1,12 +1,12 @@
-import type { DotRange } from '../../core/dot.ts';
-import type { ActorId } from '../../core/ids.ts';
-import type { Runtime, Timer } from '../../runtime/port.ts';
-import type { Replica } from '../../storage/replica-port.ts';
-import type { Pulled } from '../link/message.ts';
-import type { LinkEnd } from './link-end.ts';
-import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from './options.ts';
+import type { DotRange } from '../../../core/dot.ts';
+import type { ActorId } from '../../../core/ids.ts';
+import type { Runtime, Timer } from '../../../runtime/port.ts';
+import type { Replica } from '../../../storage/replica-port.ts';
+import type { Pulled } from '../../link/message.ts';
+import type { LinkEnd } from '../link-end.ts';
+import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from '../options.ts';
 import { intersect, placeOf, planPull, subtract, type Deferred } from './pull-plan.ts';
-import { rangeOf } from './reach.ts';
+import { rangeOf } from '../push/reach.ts';
 
 export interface PullerOptions {
   readonly replica: Replica;

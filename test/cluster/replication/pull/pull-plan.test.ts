@@ -6,9 +6,9 @@ import {
   planPull,
   subtract,
   type PullQuestion,
-} from '../../../src/cluster/replication/pull-plan.ts';
-import type { DotRange } from '../../../src/core/dot.ts';
-import type { ActorId } from '../../../src/core/ids.ts';
+} from '../../../../src/cluster/replication/pull/pull-plan.ts';
+import type { DotRange } from '../../../../src/core/dot.ts';
+import type { ActorId } from '../../../../src/core/ids.ts';
 
 const A = 'a'.repeat(16) as ActorId;
 const B = 'b'.repeat(16) as ActorId;

@@ -1,5 +1,5 @@
-import type { DotRange } from '../../core/dot.ts';
-import type { ActorId } from '../../core/ids.ts';
+import type { DotRange } from '../../../core/dot.ts';
+import type { ActorId } from '../../../core/ids.ts';
 
 /** Counters up to `upTo` were noticed missing at `noticedMs`, and may still be on their way. */
 export interface Deferred {
