@@ -82,6 +82,17 @@ const replication = field.section({
   reconnect_ms_max: field.milliseconds(50, 600_000).default(5000),
 });
 
+const sweep = field.section({
+  interval_ms: field.milliseconds(100, 600_000).default(10_000),
+  repairs_per_second: field.integer({ from: 1, to: 1e6, unit: 'rows' }).default(5000),
+});
+
+const audit = field.section({
+  profile: field.choice(['default', 'fast']).default('default'),
+  operation_log_entries: field.integer({ from: 1000, to: 1e8, unit: 'entries' }).default(200_000),
+  fault_injection: field.choice(['off', 'on']).default('off'),
+});
+
 const gateway = field.section({
   auth: field.choice(['none', 'token']).default('none'),
   sockets: field.choice(['auto', 'uws', 'ws']).default('auto'),
@@ -122,6 +133,8 @@ export const configSchema = field.section({
   listen: listen.prefault({}),
   storage: storage.prefault({}),
   replication: replication.prefault({}),
+  sweep: sweep.prefault({}),
+  audit: audit.prefault({}),
   gateway: gateway.prefault({}),
   http: http.prefault({}),
   admin: admin.prefault({}),

@@ -19,6 +19,7 @@ import { SendPermissions } from '../messaging/send-permissions.ts';
 import { SubscriptionService } from '../messaging/subscriptions.ts';
 import { SubscriptionTable } from '../messaging/subscription-table.ts';
 import { countOutcomes, Outcomes } from './outcomes.ts';
+import { Repairs } from './upkeep.ts';
 import { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
@@ -72,6 +73,8 @@ export interface NodeCore {
   readonly delivery: Delivery;
   readonly gate: WriteGate;
   readonly table: SubscriptionTable;
+  /** Every divergence that this node finds and what came of it. */
+  readonly repairs: Repairs;
   /** As the roster has it. */
   readonly self: Member;
   /** Opens links to the peers and accepts theirs. */
@@ -149,6 +152,7 @@ export async function createNodeCore(
     delivery,
     gate,
     table,
+    repairs: new Repairs(log),
     self,
     start: () => replicator.start(),
     async stop() {
