@@ -3,28 +3,21 @@ import type { PeerTransport } from '../cluster/link/port.ts';
 import type { ReplicationLimits } from '../cluster/replication/options.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
 import { Replicator } from '../cluster/replication/replicator.ts';
-import type { ChannelKey, MemberId } from '../core/ids.ts';
+import type { MemberId } from '../core/ids.ts';
 import type { Member, Roster } from '../core/member.ts';
-import { SEPARATOR, type RowKey } from '../core/row-key.ts';
-import type { SlotNumber } from '../core/sequence.ts';
-import { ChannelHeads } from '../messaging/channel-heads.ts';
-import { Delivery } from '../messaging/delivery.ts';
-import { DirectoryService } from '../messaging/directory.ts';
-import { MessageIds } from '../messaging/message-ids.ts';
+import type { Delivery } from '../messaging/delivery.ts';
 import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
 import { Presence } from '../messaging/presence.ts';
-import { PublishService } from '../messaging/publisher.ts';
 import { RoutingIndex } from '../messaging/routing-index.ts';
-import { SendPermissions } from '../messaging/send-permissions.ts';
-import { SubscriptionService } from '../messaging/subscriptions.ts';
-import { SubscriptionTable } from '../messaging/subscription-table.ts';
-import { countOutcomes, Outcomes } from './outcomes.ts';
+import type { SubscriptionTable } from '../messaging/subscription-table.ts';
+import type { Outcomes } from './outcomes.ts';
+import { createServices, noteCatchingUp, tellInOrder } from './services.ts';
 import { Repairs } from './upkeep.ts';
-import { WriteGate } from '../messaging/write-gate.ts';
+import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import type { Store } from '../storage/port.ts';
-import type { Applied, ReplicaListener } from '../storage/replica-port.ts';
+import type { Applied } from '../storage/replica-port.ts';
 import { ReplicatedStore } from '../storage/replica.ts';
 
 /** What a node's core is made of besides its own code; the simulator brings other adapters. */
@@ -84,8 +77,6 @@ export interface NodeCore {
 }
 
 const ROSTER_FACT = 'roster';
-/** Present from the first start of a new store until it has caught up with a peer. */
-const CATCHING_UP_FACT = 'catching-up';
 
 /**
  * Opens the replica, joins the cluster (the slot comes from the roster) and puts the parts together.
@@ -98,12 +89,7 @@ export async function createNodeCore(
 ): Promise<NodeCore> {
   const { runtime, store, membership, transport, log } = ports;
   const { intervalsMax } = options;
-  const replica = await ReplicatedStore.open({
-    store,
-    runtime,
-    log,
-    ...(intervalsMax === undefined ? {} : { intervalsMax }),
-  });
+  const replica = await ReplicatedStore.open({ store, runtime, log, intervalsMax });
   const catchingUp = noteCatchingUp(replica);
   let replicator: Replicator | undefined;
   const roster = await join(options.self, { replica, membership, listener }, (next) =>
@@ -142,21 +128,13 @@ export async function createNodeCore(
   });
   const parts = createServices({ ...options, numbering }, ports, { replica, replicator, routing });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
-  const { services, outcomes, delivery, gate, table } = parts;
   return {
-    services,
-    outcomes,
-    replica,
-    replicator,
-    routing,
-    delivery,
-    gate,
-    table,
+    ...parts,
+    ...{ replica, replicator, routing, self },
     repairs: new Repairs(log),
-    self,
     start: () => replicator.start(),
     async stop() {
-      gate.stop();
+      parts.gate.stop();
       await membership.stop();
       await replicator.stop();
     },
@@ -183,112 +161,6 @@ async function join(
   });
   note(roster);
   return roster;
-}
-
-/** The order of an operation: on disk, then who may send, who receives, and only then the message. */
-function tellInOrder(parts: {
-  permissions: SendPermissions;
-  routing: RoutingIndex;
-  delivery: Delivery;
-  replicator: Replicator;
-  listener: CoreListener;
-}): ReplicaListener {
-  const { permissions, routing, delivery, replicator, listener } = parts;
-  return {
-    onSubmitted: () => {},
-    onReceived: (applied) => delivery.onReceived(applied),
-    onDurable(applied) {
-      for (const change of applied.changes) {
-        permissions.onChange(change);
-        routing.onChange(change);
-        if (change.key[0] === 's') replicator.noteSubscribed(channelOf(change.key));
-      }
-      delivery.onDurable(applied);
-      listener.onDurable?.(applied);
-    },
-  };
-}
-
-function channelOf(key: RowKey): ChannelKey {
-  return key.slice(3, key.indexOf(SEPARATOR, 3)) as ChannelKey;
-}
-
-function createServices(
-  options: CoreOptions & { readonly numbering: SlotNumber },
-  { runtime, store, fanout }: CorePorts,
-  parts: { replica: ReplicatedStore; replicator: Replicator; routing: RoutingIndex },
-): {
-  services: Services;
-  outcomes: Outcomes;
-  permissions: SendPermissions;
-  delivery: Delivery;
-  gate: WriteGate;
-  table: SubscriptionTable;
-} {
-  const { replica, replicator, routing } = parts;
-  const outcomes = new Outcomes();
-  const channelsMax = options.channelsCachedMax ?? 100_000;
-  const routedTimeoutMs = options.routedTimeoutMs ?? 250;
-  let caughtUp = false;
-  const gate = new WriteGate({
-    store,
-    mayWrite: () => {
-      caughtUp ||= noteCaughtUp(replica, replicator);
-      return caughtUp;
-    },
-    stagedBytesMax: options.stagedBytesMax ?? 64 * 1024 * 1024,
-  });
-  const heads = new ChannelHeads(store, channelsMax);
-  const messageIds = new MessageIds({ replica, runtime, slot: options.numbering.slot });
-  const delivery = new Delivery({ heads, fanout, store, messageIds });
-  const directory = new DirectoryService({ replica, gate });
-  const permissions = new SendPermissions({ replica, directory, channelsMax });
-  const table = new SubscriptionTable(store, replica);
-  const subscriptions = new SubscriptionService({
-    table,
-    replica,
-    replication: replicator,
-    gate,
-    routedTimeoutMs,
-  });
-  const publisher = new PublishService({
-    replica,
-    replication: replicator,
-    gate,
-    permissions,
-    heads,
-    delivery,
-    messageIds,
-    runtime,
-    numbering: options.numbering,
-    payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
-    secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
-    routedTimeoutMs,
-  });
-  return {
-    services: countOutcomes({ subscriptions, publisher, directory, sessions: routing }, outcomes, {
-      clock: runtime.clock,
-      livePeers: () => replicator.livePeers(),
-    }),
-    outcomes,
-    permissions,
-    delivery,
-    gate,
-    table,
-  };
-}
-
-function noteCatchingUp(replica: ReplicatedStore): boolean {
-  if (replica.durableVector().length === 0) {
-    replica.setFact(CATCHING_UP_FACT, new Uint8Array([1]));
-  }
-  return replica.fact(CATCHING_UP_FACT) !== undefined;
-}
-
-function noteCaughtUp(replica: ReplicatedStore, replicator: Replicator): boolean {
-  if (!replicator.mayWrite()) return false;
-  if (replica.fact(CATCHING_UP_FACT)) replica.setFact(CATCHING_UP_FACT, undefined);
-  return true;
 }
 
 function readRoster(replica: ReplicatedStore): Roster | undefined {

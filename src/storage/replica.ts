@@ -35,7 +35,7 @@ export interface ReplicaOptions {
   readonly runtime: Runtime;
   readonly log: Log;
   /** Most intervals above the base of one (actor, shard). */
-  readonly intervalsMax?: number;
+  readonly intervalsMax?: number | undefined;
 }
 
 /**

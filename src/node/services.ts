@@ -1,0 +1,130 @@
+import type { Replicator } from '../cluster/replication/replicator.ts';
+import type { ChannelKey } from '../core/ids.ts';
+import { SEPARATOR, type RowKey } from '../core/row-key.ts';
+import type { SlotNumber } from '../core/sequence.ts';
+import { ChannelHeads } from '../messaging/channel-heads.ts';
+import { Delivery } from '../messaging/delivery.ts';
+import { DirectoryService } from '../messaging/directory.ts';
+import { MessageIds } from '../messaging/message-ids.ts';
+import type { Services } from '../messaging/port.ts';
+import { PublishService } from '../messaging/publisher.ts';
+import type { RoutingIndex } from '../messaging/routing-index.ts';
+import { SendPermissions } from '../messaging/send-permissions.ts';
+import { SubscriptionService } from '../messaging/subscriptions.ts';
+import { SubscriptionTable } from '../messaging/subscription-table.ts';
+import { WriteGate } from '../messaging/write-gate.ts';
+import type { ReplicaListener } from '../storage/replica-port.ts';
+import type { ReplicatedStore } from '../storage/replica.ts';
+import type { CoreListener, CoreOptions, CorePorts } from './core.ts';
+import { countOutcomes, Outcomes } from './outcomes.ts';
+
+/** Present from the first start of a new store until it has caught up with a peer. */
+const CATCHING_UP_FACT = 'catching-up';
+
+/** The order of an operation: on disk, then who may send, who receives, and only then the message. */
+export function tellInOrder(parts: {
+  permissions: SendPermissions;
+  routing: RoutingIndex;
+  delivery: Delivery;
+  replicator: Replicator;
+  listener: CoreListener;
+}): ReplicaListener {
+  const { permissions, routing, delivery, replicator, listener } = parts;
+  return {
+    onSubmitted: () => {},
+    onReceived: (applied) => delivery.onReceived(applied),
+    onDurable(applied) {
+      for (const change of applied.changes) {
+        permissions.onChange(change);
+        routing.onChange(change);
+        if (change.key[0] === 's') replicator.noteSubscribed(channelOf(change.key));
+      }
+      delivery.onDurable(applied);
+      listener.onDurable?.(applied);
+    },
+  };
+}
+
+function channelOf(key: RowKey): ChannelKey {
+  return key.slice(3, key.indexOf(SEPARATOR, 3)) as ChannelKey;
+}
+
+/** Messaging over one replica: who may write, who subscribes, who publishes, who is told. */
+export function createServices(
+  options: CoreOptions & { readonly numbering: SlotNumber },
+  { runtime, store, fanout }: CorePorts,
+  parts: { replica: ReplicatedStore; replicator: Replicator; routing: RoutingIndex },
+): {
+  services: Services;
+  outcomes: Outcomes;
+  permissions: SendPermissions;
+  delivery: Delivery;
+  gate: WriteGate;
+  table: SubscriptionTable;
+} {
+  const { replica, replicator, routing } = parts;
+  const outcomes = new Outcomes();
+  const channelsMax = options.channelsCachedMax ?? 100_000;
+  const routedTimeoutMs = options.routedTimeoutMs ?? 250;
+  let caughtUp = false;
+  const gate = new WriteGate({
+    store,
+    mayWrite: () => {
+      caughtUp ||= noteCaughtUp(replica, replicator);
+      return caughtUp;
+    },
+    stagedBytesMax: options.stagedBytesMax ?? 64 * 1024 * 1024,
+  });
+  const heads = new ChannelHeads(store, channelsMax);
+  const messageIds = new MessageIds({ replica, runtime, slot: options.numbering.slot });
+  const delivery = new Delivery({ heads, fanout, store, messageIds });
+  const directory = new DirectoryService({ replica, gate });
+  const permissions = new SendPermissions({ replica, directory, channelsMax });
+  const table = new SubscriptionTable(store, replica);
+  const subscriptions = new SubscriptionService({
+    table,
+    replica,
+    replication: replicator,
+    gate,
+    routedTimeoutMs,
+  });
+  const publisher = new PublishService({
+    replica,
+    replication: replicator,
+    gate,
+    permissions,
+    heads,
+    delivery,
+    messageIds,
+    runtime,
+    numbering: options.numbering,
+    payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
+    secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
+    routedTimeoutMs,
+  });
+  return {
+    services: countOutcomes({ subscriptions, publisher, directory, sessions: routing }, outcomes, {
+      clock: runtime.clock,
+      livePeers: () => replicator.livePeers(),
+    }),
+    outcomes,
+    permissions,
+    delivery,
+    gate,
+    table,
+  };
+}
+
+/** True while the store is new, or not yet as far as the peers were when it was new. */
+export function noteCatchingUp(replica: ReplicatedStore): boolean {
+  if (replica.durableVector().length === 0) {
+    replica.setFact(CATCHING_UP_FACT, new Uint8Array([1]));
+  }
+  return replica.fact(CATCHING_UP_FACT) !== undefined;
+}
+
+function noteCaughtUp(replica: ReplicatedStore, replicator: Replicator): boolean {
+  if (!replicator.mayWrite()) return false;
+  if (replica.fact(CATCHING_UP_FACT)) replica.setFact(CATCHING_UP_FACT, undefined);
+  return true;
+}
