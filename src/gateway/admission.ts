@@ -14,6 +14,10 @@ export interface AdmissionRules {
 }
 
 const ACCEPT: UpgradeAnswer = { accept: true };
+const FOREIGN_ORIGIN =
+  'Pages of this Origin may not connect: gateway.origins_allowed of the node does not name it.\n';
+const FOREIGN_HOST =
+  'This node is not known under that Host: gateway.hosts_allowed of the node does not name it.\n';
 const LOOPBACK = /^(?:localhost|ip6-localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
@@ -24,10 +28,10 @@ const LOOPBACK = /^(?:localhost|ip6-localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 export function admitUpgrade(request: UpgradeRequest, rules: AdmissionRules): UpgradeAnswer {
   const origin = request.origin?.toLowerCase();
   if (origin !== undefined && !isOriginAllowed(origin, rules)) {
-    return { accept: false, status: 403, body: 'This Origin may not connect.\n' };
+    return { accept: false, status: 403, body: FOREIGN_ORIGIN };
   }
   if (!isHostAllowed((request.host ?? '').toLowerCase(), rules)) {
-    return { accept: false, status: 403, body: 'This Host may not connect.\n' };
+    return { accept: false, status: 403, body: FOREIGN_HOST };
   }
   return ACCEPT;
 }

@@ -64,3 +64,14 @@ test('without lists: this machine and what members advertise, and IP addresses a
     t.is(admitUpgrade({ ...request, origin, host }, rules).accept, accept, `${origin} ${host}`);
   }
 });
+
+test('a refusal names the key that would let it in', (t) => {
+  const rules = { originsAllowed: ['https://a.example'], hostsAllowed: ['chat.example'] };
+  const request = { path: '/', query: '', remoteAddress: '127.0.0.1' };
+  const bodyOf = (origin: string, host: string): string => {
+    const answer = admitUpgrade({ ...request, origin, host }, rules);
+    return answer.accept ? '' : answer.body;
+  };
+  t.regex(bodyOf('https://b.example', 'chat.example'), /gateway\.origins_allowed/);
+  t.regex(bodyOf('https://a.example', 'evil.example'), /gateway\.hosts_allowed/);
+});

@@ -12,12 +12,14 @@ for (const [name, factory] of ADAPTERS) {
     const raw = await openRaw(t, url);
     raw.ws.send(CONNECT);
     await until('it is connected', () => raw.frames.length === 1);
-    const bad: [unknown, string | null, number][] = [
+    const bad: [unknown, string | number | null, number][] = [
       ['{', null, -32700],
       ['', null, -32700],
       ['[]', null, -32600],
       ['null', null, -32600],
-      [{ id: 7, method: 'ping' }, null, -32600],
+      [{ id: 7.5, method: 'ping' }, null, -32600],
+      [{ id: 2 ** 60, method: 'ping' }, null, -32600],
+      [{ id: 9, method: 'send' }, 9, -32602],
       [{ id: 'm' }, 'm', -32600],
       [{ id: 'v', jsonrpc: '1.0', method: 'ping' }, 'v', -32600],
       [{ id: 'u', method: 'dance' }, 'u', -32601],
@@ -50,9 +52,9 @@ for (const [name, factory] of ADAPTERS) {
     t.true(replies.every(({ error }) => error.message.length > 5));
     raw.ws.send(Buffer.from('binary in a text session'));
     await until('it is answered', () => raw.frames.length === 2 + bad.length);
-    raw.ws.send(JSON.stringify({ id: 'alive', method: 'ping' }));
+    raw.ws.send(JSON.stringify({ id: 12, method: 'ping' }));
     await until('it is answered', () => raw.frames.length === 3 + bad.length);
-    t.like(raw.json().at(-1), { id: 'alive', result: {} });
+    t.like(raw.json().at(-1), { id: 12, result: {} });
     t.is(gateway.counters.frameErrors.get('malformed'), bad.length);
     t.is(gateway.counters.frameErrors.get('unknown-method'), 1);
   });

@@ -13,7 +13,10 @@ export type ClientFrame =
 /**
  * What the reply repeats: the JSON-RPC id or WKProto's clientSeq. Undefined: no reply is wanted.
  */
-export type Ref = string | number | undefined;
+export type Ref = RequestId | undefined;
+
+/** Given back as what it came as: a client that asks with a number looks for that number. */
+export type RequestId = string | number;
 
 export interface ConnectFrame {
   readonly kind: 'connect';

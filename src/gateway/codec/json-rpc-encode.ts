@@ -2,15 +2,15 @@ import type { Dot } from '../../core/dot.ts';
 import { formatDot } from '../../core/dot.ts';
 import type { Message } from '../../core/kinds/message.ts';
 import type { ClientEvent } from '../../messaging/port.ts';
-import { SETTING, type SubscriptionAction } from './frame.ts';
+import { SETTING, type RequestId, type SubscriptionAction } from './frame.ts';
 
 /**
  * Frames to the client, written by hand: the order of fields is fixed, and only what a client chose
  * goes through JSON.stringify. About 1 µs each.
  */
-const quote = JSON.stringify as (text: string) => string;
+const quote = JSON.stringify as (text: string | number) => string;
 
-export function encodeError(id: string | null, code: number, message: string): string {
+export function encodeError(id: RequestId | null, code: number, message: string): string {
   return (
     `{"jsonrpc":"2.0","id":${id === null ? 'null' : quote(id)},"error":{"code":${code}` +
     `,"message":${quote(message)}}}`
@@ -23,7 +23,7 @@ export interface ConnectResult {
   readonly nodeId: bigint;
 }
 
-export function encodeConnectResult(id: string, result: ConnectResult): string {
+export function encodeConnectResult(id: RequestId, result: ConnectResult): string {
   return (
     `{"jsonrpc":"2.0","id":${quote(id)},"result":{"serverVersion":${result.serverVersion}` +
     `,"timeDiff":${result.timeDiffMs},"reasonCode":1,"nodeId":${result.nodeId}}}`
@@ -40,7 +40,7 @@ export interface SendResult {
   readonly message: string;
 }
 
-export function encodeSendResult(id: string, result: SendResult): string {
+export function encodeSendResult(id: RequestId, result: SendResult): string {
   const tail =
     result.message === '' ? `,"disks":${result.disks}` : `,"message":${quote(result.message)}`;
   return (
@@ -63,7 +63,7 @@ export interface SubscriptionReply {
   readonly message: string;
 }
 
-export function encodeSubscriptionResult(id: string, reply: SubscriptionReply): string {
+export function encodeSubscriptionResult(id: RequestId, reply: SubscriptionReply): string {
   const tail = reply.receipt
     ? `,"receipt":"${formatDot(reply.receipt)}","reached":"${reply.reached}"` +
       `,"missing":${JSON.stringify(reply.missing)}`
@@ -77,7 +77,7 @@ export function encodeSubscriptionResult(id: string, reply: SubscriptionReply): 
   );
 }
 
-export function encodePong(id: string): string {
+export function encodePong(id: RequestId): string {
   return `{"jsonrpc":"2.0","id":${quote(id)},"result":{}}`;
 }
 

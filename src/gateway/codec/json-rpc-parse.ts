@@ -1,6 +1,6 @@
 import { SETTING, SUBSCRIBE, TEXT_LENGTH_MAX, UNSUBSCRIBE } from './frame.ts';
 import type { ClientFrame, ConnectFrame, SendFrame, SubscriptionAction } from './frame.ts';
-import type { SubscriptionFrame } from './frame.ts';
+import type { RequestId, SubscriptionFrame } from './frame.ts';
 
 /**
  * JSON-RPC 2.0's own codes for frames that are wrong in form; refusals carry a reason code instead.
@@ -14,7 +14,7 @@ export const JSON_RPC_ERROR = {
 
 export interface BadFrame {
   readonly kind: 'bad';
-  readonly id: string | null;
+  readonly id: RequestId | null;
   /** Of the frame, where it could be read. */
   readonly method: string | undefined;
   readonly code: number;
@@ -41,8 +41,8 @@ export function parseJsonRpc(bytes: Uint8Array): ClientFrame | BadFrame {
   if (!isObject(frame)) return bad(null, JSON_RPC_ERROR.badRequest, 'a frame is one JSON object');
   const id = frame['id'];
   const method = typeof frame['method'] === 'string' ? frame['method'] : undefined;
-  if (id !== undefined && (typeof id !== 'string' || id.length > TEXT_LENGTH_MAX)) {
-    const message = `id: expected a string of at most ${TEXT_LENGTH_MAX} characters`;
+  if (id !== undefined && !isRequestId(id)) {
+    const message = `id: expected a string of at most ${TEXT_LENGTH_MAX} characters or an integer`;
     return { ...bad(null, JSON_RPC_ERROR.badRequest, message), method };
   }
   const version = frame['jsonrpc'];
@@ -64,7 +64,7 @@ export function parseJsonRpc(bytes: Uint8Array): ClientFrame | BadFrame {
 
 function parseMethod(
   method: string,
-  id: string | undefined,
+  id: RequestId | undefined,
   params: Fields,
 ): ClientFrame | undefined {
   switch (method) {
@@ -87,7 +87,7 @@ function parseMethod(
   }
 }
 
-function parseConnect(id: string | undefined, params: Fields): ConnectFrame {
+function parseConnect(id: RequestId | undefined, params: Fields): ConnectFrame {
   return {
     kind: 'connect',
     ref: needId(id),
@@ -99,7 +99,7 @@ function parseConnect(id: string | undefined, params: Fields): ConnectFrame {
   };
 }
 
-function parseSend(id: string | undefined, params: Fields): SendFrame {
+function parseSend(id: RequestId | undefined, params: Fields): SendFrame {
   const header = params['header'] ?? {};
   if (!isObject(header)) throw new FieldError('header: expected an object');
   return {
@@ -126,7 +126,7 @@ function parseRecvack(params: Fields): ClientFrame {
 }
 
 function parseSubscription(
-  id: string | undefined,
+  id: RequestId | undefined,
   params: Fields,
   action: SubscriptionAction,
 ): SubscriptionFrame {
@@ -146,9 +146,14 @@ function parseSubscription(
   };
 }
 
-function needId(id: string | undefined): string {
+function needId(id: RequestId | undefined): RequestId {
   if (id === undefined) throw new FieldError('id: this method needs one');
   return id;
+}
+
+/** An integer beyond 2^53 would be answered with another one than was asked. */
+function isRequestId(id: unknown): id is RequestId {
+  return typeof id === 'string' ? id.length <= TEXT_LENGTH_MAX : Number.isSafeInteger(id);
 }
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
@@ -208,11 +213,11 @@ function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function unknownMethod(method: string, id: string | undefined): BadFrame {
+function unknownMethod(method: string, id: RequestId | undefined): BadFrame {
   const message = `method: ${JSON.stringify(method.slice(0, 64))} is not known`;
   return { ...bad(id ?? null, JSON_RPC_ERROR.unknownMethod, message), method };
 }
 
-function bad(id: string | null, code: number, message: string): BadFrame {
+function bad(id: RequestId | null, code: number, message: string): BadFrame {
   return { kind: 'bad', id, method: undefined, code, message };
 }

@@ -9,7 +9,7 @@ import {
   encodeSubscriptionResult,
 } from '../codec/json-rpc-encode.ts';
 import { WK_VERSION_MAX } from '../codec/wkproto.ts';
-import type { Ref } from '../codec/frame.ts';
+import type { Ref, RequestId } from '../codec/frame.ts';
 import type { Dialect } from './dialect.ts';
 
 const NO_MESSAGE = 0n;
@@ -41,11 +41,11 @@ export const jsonRpcDialect: Dialect = {
   acceptConnect(session, ref, timeDiffMs) {
     const { nodeId } = session.room;
     const result = { serverVersion: WK_VERSION_MAX, timeDiffMs, nodeId };
-    session.send(encodeConnectResult(String(ref), result));
+    session.send(encodeConnectResult(needed(ref), result));
   },
 
   refuseConnect(session, ref, refusal) {
-    session.send(encodeError(idOf(ref), refusal.code, refusal.message));
+    session.send(encodeError(ref ?? null, refusal.code, refusal.message));
   },
 
   replySend(session, ref, outcome) {
@@ -65,7 +65,7 @@ export const jsonRpcDialect: Dialect = {
           reasonCode: outcome.code,
           message: outcome.message,
         };
-    session.send(encodeSendResult(String(ref), result));
+    session.send(encodeSendResult(needed(ref), result));
   },
 
   replySubscription(session, frame, outcome) {
@@ -81,16 +81,16 @@ export const jsonRpcDialect: Dialect = {
       reasonCode: outcome.ok ? 1 : outcome.code,
       message: outcome.ok ? '' : outcome.message,
     };
-    session.send(encodeSubscriptionResult(String(ref), reply));
+    session.send(encodeSubscriptionResult(needed(ref), reply));
   },
 
   pong(session, ref) {
-    if (typeof ref === 'string') session.send(encodePong(ref));
+    if (ref !== undefined) session.send(encodePong(ref));
   },
 
   refuseFrame(session, ref, refusal) {
     // A notification expects no answer, so a flood of them gets none.
-    if (typeof ref === 'string') session.send(encodeError(ref, refusal.code, refusal.message));
+    if (ref !== undefined) session.send(encodeError(ref, refusal.code, refusal.message));
   },
 
   sayDisconnect(session, reasonCode, text) {
@@ -98,6 +98,7 @@ export const jsonRpcDialect: Dialect = {
   },
 };
 
-function idOf(ref: Ref): string | null {
-  return typeof ref === 'string' ? ref : null;
+/** The parser lets no such request through without an id. */
+function needed(ref: Ref): RequestId {
+  return ref ?? '';
 }

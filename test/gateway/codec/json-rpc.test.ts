@@ -156,3 +156,29 @@ test('the reply to a send has the shape of the specification', (t) => {
     result: { messageId: '7', messageSeq: 3, reasonCode: 1, disks: 2 },
   });
 });
+
+test('a number is an id as JSON-RPC has it, and comes back as a number', (t) => {
+  const refOf = (id: string): unknown => {
+    const frame = parseJsonRpc(Buffer.from(`{"jsonrpc":"2.0","id":${id},"method":"ping"}`));
+    return frame.kind === 'ping' ? frame.ref : frame.kind;
+  };
+  t.deepEqual(['7', '0', '-3', '9007199254740991', '"7"', '""'].map(refOf), [
+    7,
+    0,
+    -3,
+    9007199254740991,
+    '7',
+    '',
+  ]);
+  // Each of these would be answered with another id than was asked with.
+  t.deepEqual(['9007199254740993', '1e999', '1.5', 'true', '[]'].map(refOf), [
+    'bad',
+    'bad',
+    'bad',
+    'bad',
+    'bad',
+  ]);
+  const accepted = { messageId: 7n, messageSeq: 3, reasonCode: 1, disks: 2, message: '' };
+  t.is(JSON.parse(encodeSendResult(7, accepted)).id, 7);
+  t.is(JSON.parse(encodeError(0, 1, '')).id, 0);
+});
