@@ -14,10 +14,10 @@ import type { Services } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { accessInterceptor, isLoopback } from './access.ts';
-import { serveBulk, type BulkOptions } from './bulk.ts';
+import { serveBulk, type BulkOptions } from './calls/bulk.ts';
 import { AdminError, toStatus } from './errors.ts';
-import { listSubscriptions, type ListOptions } from './list.ts';
-import { toMembersReply } from './member-view.ts';
+import { listSubscriptions, type ListOptions } from './calls/list.ts';
+import { toMembersReply } from './calls/member-view.ts';
 import type {
   BulkReply,
   BulkRequest,
@@ -36,10 +36,10 @@ import {
   type SubscriptionListing,
 } from './port.ts';
 import { ADMIN_SERVICE, loadAdminProto } from './proto.ts';
-import { kickSessions, publish, streamSessions } from './session-calls.ts';
+import { kickSessions, publish, streamSessions } from './calls/sessions.ts';
 import { ClientGone, OpenStreams, type OutStream } from './streams.ts';
-import { changeSubscriptions, digest } from './subscription-calls.ts';
-import { serveWatch } from './watch.ts';
+import { changeSubscriptions, digest } from './calls/subscriptions.ts';
+import { serveWatch } from './calls/watch.ts';
 
 export interface AdminServerOptions {
   readonly services: Services;

@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { AdminCallError } from '../../src/admin/client.ts';
-import { EventQueue } from '../../src/admin/watch.ts';
+import { EventQueue } from '../../src/admin/calls/watch.ts';
 import type { ClusterEvent } from '../../src/admin/port.ts';
 import type { ChannelKey, MemberId, Uid } from '../../src/core/ids.ts';
 import { until } from '../support/until.ts';

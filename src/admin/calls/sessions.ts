@@ -1,10 +1,10 @@
 import { status, type ServerWritableStream } from '@grpc/grpc-js';
-import { parseUid, PERSON } from '../core/ids.ts';
-import { personChannel } from '../core/placement.ts';
-import { REASON } from '../core/reason-code.ts';
-import type { RoutedSession, Services } from '../messaging/port.ts';
-import type { Random } from '../runtime/port.ts';
-import { AdminError, invalid, refusalError, take } from './errors.ts';
+import { parseUid, PERSON } from '../../core/ids.ts';
+import { personChannel } from '../../core/placement.ts';
+import { REASON } from '../../core/reason-code.ts';
+import type { RoutedSession, Services } from '../../messaging/port.ts';
+import type { Random } from '../../runtime/port.ts';
+import { AdminError, invalid, refusalError, take } from '../errors.ts';
 import type {
   KickSessionReply,
   KickSessionRequest,
@@ -12,10 +12,10 @@ import type {
   PublishRequest,
   Session,
   SessionsRequest,
-} from './messages.ts';
-import type { AdminLimits } from './port.ts';
-import { readChannel, readText } from './request.ts';
-import { writeWhenReady } from './streams.ts';
+} from '../messages.ts';
+import type { AdminLimits } from '../port.ts';
+import { readChannel, readText } from '../request.ts';
+import { writeWhenReady } from '../streams.ts';
 
 export interface SessionCallOptions {
   readonly services: Pick<Services, 'sessions' | 'publisher'>;

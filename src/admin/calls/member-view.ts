@@ -1,8 +1,8 @@
-import type { MembershipStatus } from '../cluster/membership/port.ts';
-import type { PeerState } from '../cluster/replication/port.ts';
-import type { StoreStatus } from '../storage/port.ts';
-import type { MembersReply, PeerState as PeerStateView, Status } from './messages.ts';
-import type { ClusterInfo } from './port.ts';
+import type { MembershipStatus } from '../../cluster/membership/port.ts';
+import type { PeerState } from '../../cluster/replication/port.ts';
+import type { StoreStatus } from '../../storage/port.ts';
+import type { MembersReply, PeerState as PeerStateView, Status } from '../messages.ts';
+import type { ClusterInfo } from '../port.ts';
 
 /** The Members reply and the parts of it that events carry too. */
 export function toMembersReply(cluster: ClusterInfo): MembersReply {

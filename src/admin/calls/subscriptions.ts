@@ -1,14 +1,14 @@
-import { formatDot } from '../core/dot.ts';
-import type { Services } from '../messaging/port.ts';
-import { refusalError } from './errors.ts';
+import { formatDot } from '../../core/dot.ts';
+import type { Services } from '../../messaging/port.ts';
+import { refusalError } from '../errors.ts';
 import type {
   DigestReply,
   SubscribeRequest,
   SubscriptionReply,
   UnsubscribeRequest,
-} from './messages.ts';
-import type { AdminLimits, ClusterInfo } from './port.ts';
-import { readChannel, readReceipts, readUids, readWaitFor, waitForName } from './request.ts';
+} from '../messages.ts';
+import type { AdminLimits, ClusterInfo } from '../port.ts';
+import { readChannel, readReceipts, readUids, readWaitFor, waitForName } from '../request.ts';
 
 export interface SubscriptionCallOptions {
   readonly services: Pick<Services, 'subscriptions'>;

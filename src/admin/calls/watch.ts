@@ -1,11 +1,11 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { channelIdOf, channelTypeOf } from '../core/ids.ts';
-import type { Clock } from '../runtime/port.ts';
-import { invalid } from './errors.ts';
-import type { EventKindName, Status, WatchEvent, WatchRequest } from './messages.ts';
+import { channelIdOf, channelTypeOf } from '../../core/ids.ts';
+import type { Clock } from '../../runtime/port.ts';
+import { invalid } from '../errors.ts';
+import type { EventKindName, Status, WatchEvent, WatchRequest } from '../messages.ts';
 import { toPeerState, toMembershipStatus, toStoreStatus } from './member-view.ts';
-import type { ClusterEvent, ClusterInfo, EventFeed } from './port.ts';
-import { drained } from './streams.ts';
+import type { ClusterEvent, ClusterInfo, EventFeed } from '../port.ts';
+import { drained } from '../streams.ts';
 
 export interface WatchOptions {
   readonly events: EventFeed;

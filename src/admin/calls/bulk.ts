@@ -1,13 +1,13 @@
 import { status, type ServerDuplexStream } from '@grpc/grpc-js';
-import { formatDot } from '../core/dot.ts';
-import type { ChannelKey, Uid } from '../core/ids.ts';
-import type { Outcome } from '../core/reason-code.ts';
-import type { Services, SubscriptionResult, WaitFor } from '../messaging/port.ts';
-import { AdminError, invalid, refusalError, toStatus } from './errors.ts';
-import type { BulkError, BulkReply, BulkRequest } from './messages.ts';
-import type { AdminLimits } from './port.ts';
-import { readChannel, readUids, readWaitFor, waitForName } from './request.ts';
-import { writeWhenReady } from './streams.ts';
+import { formatDot } from '../../core/dot.ts';
+import type { ChannelKey, Uid } from '../../core/ids.ts';
+import type { Outcome } from '../../core/reason-code.ts';
+import type { Services, SubscriptionResult, WaitFor } from '../../messaging/port.ts';
+import { AdminError, invalid, refusalError, toStatus } from '../errors.ts';
+import type { BulkError, BulkReply, BulkRequest } from '../messages.ts';
+import type { AdminLimits } from '../port.ts';
+import { readChannel, readUids, readWaitFor, waitForName } from '../request.ts';
+import { writeWhenReady } from '../streams.ts';
 
 export interface BulkOptions {
   readonly services: Pick<Services, 'subscriptions'>;

@@ -7,13 +7,13 @@ import {
   parseUid,
   type ChannelKey,
   type Uid,
-} from '../core/ids.ts';
-import type { Services } from '../messaging/port.ts';
-import { AdminError, invalid, take } from './errors.ts';
-import type { ListSubscriptionsRequest, SubscriptionPage } from './messages.ts';
-import type { AdminLimits, Subscription, SubscriptionListing } from './port.ts';
-import { readChannel } from './request.ts';
-import { writeWhenReady } from './streams.ts';
+} from '../../core/ids.ts';
+import type { Services } from '../../messaging/port.ts';
+import { AdminError, invalid, take } from '../errors.ts';
+import type { ListSubscriptionsRequest, SubscriptionPage } from '../messages.ts';
+import type { AdminLimits, Subscription, SubscriptionListing } from '../port.ts';
+import { readChannel } from '../request.ts';
+import { writeWhenReady } from '../streams.ts';
 
 export interface ListOptions {
   readonly services: Pick<Services, 'subscriptions'>;
