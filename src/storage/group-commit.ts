@@ -33,7 +33,7 @@ export class GroupCommit {
   readonly #listeners: ((status: StoreStatus) => void)[] = [];
   #gathering = new Group();
   #writing: Group | undefined;
-  #hook: () => readonly Mutation[] = () => [];
+  readonly #hooks: (() => readonly Mutation[])[] = [];
   #status: StoreStatus = { state: 'ok' };
   #timer: Timer | undefined;
   #soon = false;
@@ -63,8 +63,8 @@ export class GroupCommit {
     if (!this.#writing && !this.#gathering.isEmpty()) this.#schedule();
   }
 
-  setBeforeFlush(hook: () => readonly Mutation[]): void {
-    this.#hook = hook;
+  addBeforeFlush(hook: () => readonly Mutation[]): void {
+    this.#hooks.push(hook);
   }
 
   stagedBytes(): number {
@@ -124,7 +124,9 @@ export class GroupCommit {
     if (this.#closed) return;
     this.#cancelTimer();
     const group = this.#gathering;
-    if (this.#closing || !group.isEmpty()) this.#stagedBytes += group.add(this.#hook());
+    if (this.#closing || !group.isEmpty()) {
+      for (const hook of this.#hooks) this.#stagedBytes += group.add(hook());
+    }
     if (group.isEmpty()) {
       this.#finishClosing();
       return;

@@ -205,8 +205,8 @@ class MemoryStore implements Store {
     this.#commit.stage(mutations, onDurable);
   }
 
-  setBeforeFlush(hook: () => readonly Mutation[]): void {
-    this.#commit.setBeforeFlush(hook);
+  addBeforeFlush(hook: () => readonly Mutation[]): void {
+    this.#commit.addBeforeFlush(hook);
   }
 
   scan(range: ScanRange): AsyncIterable<readonly KeyValue[]> {

@@ -38,9 +38,9 @@ export interface Store {
   stage(mutations: readonly Mutation[], onDurable?: () => void): void;
   /**
    * Called just before each group is cut; what it returns joins that group (rows that change with every
-   * operation, written once a group). One hook, set by the replica.
+   * operation, written once a group): the vector's, the operation log's.
    */
-  setBeforeFlush(hook: () => readonly Mutation[]): void;
+  addBeforeFlush(hook: () => readonly Mutation[]): void;
   /** In key order (or reversed), in chunks of at most 1,000, each consistent with what is staged then. */
   scan(range: ScanRange): AsyncIterable<readonly KeyValue[]>;
   status(): StoreStatus;

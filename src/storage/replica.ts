@@ -66,7 +66,7 @@ export class ReplicatedStore implements Replica {
     this.storeId = identity.storeId;
     this.#vector = new VersionVector(options.intervalsMax);
     this.#durable = new DurableVector(options.intervalsMax);
-    this.#store.setBeforeFlush(() => this.#takeDirty());
+    this.#store.addBeforeFlush(() => this.#takeDirty());
   }
 
   /** Reads the vector and draws a new actor: no run of a node ever continues another run's counters. */

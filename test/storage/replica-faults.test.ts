@@ -29,7 +29,7 @@ async function open(onGet: (key: string) => void = () => {}) {
       return opened.get(name);
     },
     stage: (mutations, onDurable) => opened.stage(mutations, onDurable),
-    setBeforeFlush: (hook) => opened.setBeforeFlush(hook),
+    addBeforeFlush: (hook) => opened.addBeforeFlush(hook),
     scan: (range) => opened.scan(range),
     status: () => opened.status(),
     onStatus: (listener) => opened.onStatus(listener),

@@ -163,7 +163,9 @@ export function storeContract(test: TestFn, name: string, makeBench: () => Promi
 
   contract('rows of the hook join each group that is cut', (t) => async (bench, store) => {
     let cuts = 0;
-    store.setBeforeFlush(() => [{ key: 'cuts', value: bytes(String(++cuts)) }]);
+    let open = true;
+    store.addBeforeFlush(() => (open ? [{ key: 'cuts', value: bytes(String(++cuts)) }] : []));
+    store.addBeforeFlush(() => (open ? [{ key: 'second', value: bytes(String(cuts)) }] : []));
     store.stage([{ key: 'a', value: bytes('1') }]);
     store.stage([{ key: 'b', value: bytes('1') }]);
     await durable(store);
@@ -171,10 +173,10 @@ export function storeContract(test: TestFn, name: string, makeBench: () => Promi
     store.stage([{ key: 'a', value: bytes('2') }]);
     await durable(store);
     t.is(cuts, 2);
-    store.setBeforeFlush(() => []);
+    open = false;
     await store.close();
     const again = await bench.location.open();
-    t.deepEqual(await texts(again), ['a=2', 'b=1', 'cuts=2']);
+    t.deepEqual(await texts(again), ['a=2', 'b=1', 'cuts=2', 'second=2']);
     await again.close();
   });
 
