@@ -8,6 +8,7 @@ import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.
 import { EMPTY_ROW, isLive } from '../core/row.ts';
 import { messageKey, sendKeyKey, subscriptionKey } from '../core/row-key.ts';
 import { nextSeq, type SlotNumber } from '../core/sequence.ts';
+import type { OperationJournal } from '../audit/operations/port.ts';
 import type { Replication } from '../cluster/replication/port.ts';
 import type { Runtime } from '../runtime/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
@@ -27,6 +28,7 @@ export interface PublisherOptions {
   readonly delivery: Delivery;
   readonly messageIds: MessageIds;
   readonly runtime: Runtime;
+  readonly journal?: Pick<OperationJournal, 'because'> | undefined;
   readonly numbering: SlotNumber;
   readonly payloadBytesMax: number;
   /** How long an acknowledgement waits for a second disk while a peer is live. Milliseconds. */
@@ -73,6 +75,7 @@ export class PublishService implements Publisher {
           resolve({ ok: true, value: resultOf(message, disks) });
         });
       });
+      this.#options.journal?.because(operation, request.cause);
       delivery.expect(operation, { message, exceptSession: request.exceptSession });
     });
   }
@@ -126,6 +129,7 @@ export class PublishService implements Publisher {
         const operation = replica.submit(shardOf(request.channel), pair, () => {
           replication.awaitReach(operation, wanted, () => resolve());
         });
+        this.#options.journal?.because(operation, request.cause);
       });
     }
     const message = this.#messageOf(request, 0);

@@ -14,8 +14,10 @@ import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.
 import { isLive } from '../core/row.ts';
 import { denyKey, subscriptionKey } from '../core/row-key.ts';
 import type { Reach, Replication } from '../cluster/replication/port.ts';
+import type { OperationJournal } from '../audit/operations/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 import type {
+  Cause,
   ManySubscriptionsRequest,
   SubscriptionDigest,
   SubscriptionRequest,
@@ -32,6 +34,7 @@ export interface SubscriptionServiceOptions {
   readonly replica: Replica;
   readonly replication: Pick<Replication, 'awaitReach'>;
   readonly gate: WriteGate;
+  readonly journal?: Pick<OperationJournal, 'because'> | undefined;
   /** How long an acknowledgement waits for the live members to route by it. Milliseconds. */
   readonly routedTimeoutMs: number;
 }
@@ -44,9 +47,12 @@ const SPAN_BYTES = 32;
 
 type ChannelPart = ManySubscriptionsRequest['channels'][number];
 
+type How = Pick<SubscriptionRequest, 'waitFor' | 'cause'>;
+
 /** How the pairs of one shard are written. */
 interface Writing {
   readonly shard: number;
+  readonly cause: Cause;
   readonly waitFor: WaitFor;
   readonly draftOf: (pair: Pair) => Draft;
   readonly writesMax: number;
@@ -129,7 +135,7 @@ export class SubscriptionService implements Subscriptions {
     return this.#options.table.digest();
   }
 
-  #subscribing(shard: number, { waitFor }: { readonly waitFor: WaitFor }): Writing {
+  #subscribing(shard: number, { waitFor, cause }: How): Writing {
     const { replica } = this.#options;
     const draftOf = ({ channel, uid }: Pair): Draft => {
       const key = subscriptionKey(channel, uid);
@@ -137,12 +143,12 @@ export class SubscriptionService implements Subscriptions {
       const put = { key, tag: 0, value: EMPTY_VALUE };
       return { ...replace(row, put, () => replica.seen(shard)), row };
     };
-    return { shard, waitFor, draftOf, writesMax: OPERATION_WRITES_MAX };
+    return { shard, waitFor, cause, draftOf, writesMax: OPERATION_WRITES_MAX };
   }
 
   #unsubscribing(
     shard: number,
-    { waitFor, receipts = [] }: Pick<SubscriptionRequest, 'waitFor' | 'receipts'>,
+    { waitFor, cause, receipts = [] }: How & Pick<SubscriptionRequest, 'receipts'>,
   ): Writing {
     const { replica } = this.#options;
     const presented = contextOfDots(receipts.filter((dot) => dot.shard === shard));
@@ -156,15 +162,20 @@ export class SubscriptionService implements Subscriptions {
       const row = replica.read(key);
       return { ...remove(key, row, seen), row };
     };
-    return { shard, waitFor, draftOf, writesMax };
+    return { shard, waitFor, cause, draftOf, writesMax };
   }
 
   /** Pairs of one shard, in operations of at most `writesMax`. */
   async #write(
     pairs: readonly Pair[],
-    { shard, waitFor, draftOf, writesMax }: Writing,
+    { shard, waitFor, cause, draftOf, writesMax }: Writing,
   ): Promise<Outcome<SubscriptionResult>> {
-    const { gate, replica } = this.#options;
+    const { gate, replica, journal } = this.#options;
+    const submit = (drafts: readonly Draft[], onDurable?: () => void): Operation => {
+      const operation = replica.submit(shard, drafts, onDurable);
+      journal?.because(operation, cause);
+      return operation;
+    };
     const receipts: Dot[] = [];
     let last: Operation | undefined;
     for (let at = 0, staged = 1; at < pairs.length; at += writesMax, staged++) {
@@ -174,10 +185,10 @@ export class SubscriptionService implements Subscriptions {
       const wait = staged % OPERATIONS_AHEAD === 0 || at + writesMax >= pairs.length;
       if (wait)
         last = await new Promise<Operation>((resolve) => {
-          const operation = replica.submit(shard, drafts, () => resolve(operation));
+          const operation = submit(drafts, () => resolve(operation));
           noteReceipts(receipts, operation);
         });
-      else noteReceipts(receipts, replica.submit(shard, drafts));
+      else noteReceipts(receipts, submit(drafts));
     }
     if (!last) return { ok: true, value: { receipts, reached: waitFor, missing: [] } };
     return this.#acknowledge(last, receipts, waitFor);

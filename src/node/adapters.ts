@@ -101,7 +101,7 @@ export function createGateway(
 }
 
 export function coreOptions({ config, self }: Ground): CoreOptions {
-  const { replication, storage, gateway, cluster } = config;
+  const { replication, storage, gateway, cluster, audit } = config;
   return {
     cluster: cluster.id,
     self,
@@ -119,6 +119,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     payloadBytesMax: gateway.frameBytesMax,
     routedTimeoutMs: replication.acknowledgeTimeoutMs,
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
+    operationLogEntriesMax: audit.operationLogEntries,
   };
 }
 

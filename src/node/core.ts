@@ -1,3 +1,4 @@
+import { OperationLog } from '../audit/operations/operation-log.ts';
 import type { Membership } from '../cluster/membership/port.ts';
 import type { PeerTransport } from '../cluster/link/port.ts';
 import type { ReplicationLimits } from '../cluster/replication/options.ts';
@@ -44,6 +45,7 @@ export interface CoreOptions {
   readonly channelsPerUserMax?: number | undefined;
   readonly routedTimeoutMs?: number | undefined;
   readonly secondDiskTimeoutMs?: number | undefined;
+  readonly operationLogEntriesMax?: number | undefined;
 }
 
 export interface CoreListener {
@@ -66,6 +68,8 @@ export interface NodeCore {
   readonly delivery: Delivery;
   readonly gate: WriteGate;
   readonly table: SubscriptionTable;
+  /** What was done to subscriptions here, and why. */
+  readonly journal: OperationLog;
   /** Every divergence that this node finds and what came of it. */
   readonly repairs: Repairs;
   /** As the roster has it. */
@@ -90,6 +94,9 @@ export async function createNodeCore(
   const { runtime, store, membership, transport, log } = ports;
   const { intervalsMax } = options;
   const replica = await ReplicatedStore.open({ store, runtime, log, intervalsMax });
+  const entriesMax = options.operationLogEntriesMax ?? 200_000;
+  const journal = await OperationLog.open({ store, runtime, log, entriesMax });
+  replica.addListener(journal);
   const catchingUp = noteCatchingUp(replica);
   let replicator: Replicator | undefined;
   const roster = await join(options.self, { replica, membership, listener }, (next) =>
@@ -126,12 +133,18 @@ export async function createNodeCore(
       onPeerState: (state) => listener.onPeerState?.(state),
     },
   });
-  const parts = createServices({ ...options, numbering }, ports, { replica, replicator, routing });
+  const parts = createServices({ ...options, numbering }, ports, {
+    replica,
+    replicator,
+    routing,
+    journal,
+  });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
+  const repairs = new Repairs(log);
+  repairs.add(journal);
   return {
     ...parts,
-    ...{ replica, replicator, routing, self },
-    repairs: new Repairs(log),
+    ...{ replica, replicator, routing, self, journal, repairs },
     start: () => replicator.start(),
     async stop() {
       parts.gate.stop();

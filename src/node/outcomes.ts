@@ -6,6 +6,7 @@ import type {
   SubscriptionResult,
   Subscriptions,
 } from '../messaging/port.ts';
+import type { OperationJournal } from '../audit/operations/port.ts';
 import type { Outcome } from '../core/reason-code.ts';
 import type { Clock } from '../runtime/port.ts';
 
@@ -28,6 +29,8 @@ interface Facts {
   readonly clock: Clock;
   /** Above 0 a second disk was to be had. */
   readonly livePeers: () => number;
+  /** Told of every refused call. */
+  readonly journal?: Pick<OperationJournal, 'refused'> | undefined;
 }
 
 /** The same services, counted. */
@@ -36,7 +39,7 @@ export function countOutcomes(services: Services, outcomes: Outcomes, facts: Fac
   return {
     ...services,
     publisher: countPublishes(publisher, outcomes, facts),
-    subscriptions: countSubscriptions(subscriptions, outcomes),
+    subscriptions: countSubscriptions(subscriptions, outcomes, facts.journal),
   };
 }
 
@@ -61,15 +64,24 @@ function countPublishes(inner: Publisher, outcomes: Outcomes, facts: Facts): Pub
   };
 }
 
-function countSubscriptions(inner: Subscriptions, outcomes: Outcomes): Subscriptions {
+function countSubscriptions(
+  inner: Subscriptions,
+  outcomes: Outcomes,
+  journal: Facts['journal'],
+): Subscriptions {
   type Action = 'subscribed' | 'unsubscribed';
   const note = (
     action: Action,
-    count: number,
+    asked: Pick<SubscriptionRequest, 'channel' | 'uids' | 'cause'>,
     outcome: Outcome<SubscriptionResult>,
   ): Outcome<SubscriptionResult> => {
-    if (!outcome.ok) outcomes.subscriptionsRefused += count;
-    else {
+    const count = asked.uids.length;
+    if (!outcome.ok) {
+      outcomes.subscriptionsRefused += count;
+      const { channel, uids, cause } = asked;
+      const name = action === 'subscribed' ? 'subscribe' : 'unsubscribe';
+      journal?.refused({ action: name, channel, uids, cause, refusal: outcome });
+    } else {
       outcomes[action] += count;
       if (outcome.value.missing.length > 0) outcomes.shortOfRouting += count;
     }
@@ -79,14 +91,15 @@ function countSubscriptions(inner: Subscriptions, outcomes: Outcomes): Subscript
     action: Action,
     request: SubscriptionRequest,
     done: Promise<Outcome<SubscriptionResult>>,
-  ) => note(action, request.uids.length, await done);
+  ) => note(action, request, await done);
   const many = async (
     action: Action,
     request: ManySubscriptionsRequest,
     done: Promise<readonly Outcome<SubscriptionResult>[]>,
   ) => {
     const results = await done;
-    results.forEach((outcome, i) => note(action, request.channels[i]!.uids.length, outcome));
+    const { cause } = request;
+    results.forEach((outcome, i) => note(action, { ...request.channels[i]!, cause }, outcome));
     return results;
   };
   return {

@@ -1,3 +1,4 @@
+import type { OperationLog } from '../audit/operations/operation-log.ts';
 import type { Replicator } from '../cluster/replication/replicator.ts';
 import type { ChannelKey } from '../core/ids.ts';
 import { SEPARATOR, type RowKey } from '../core/row-key.ts';
@@ -53,7 +54,12 @@ function channelOf(key: RowKey): ChannelKey {
 export function createServices(
   options: CoreOptions & { readonly numbering: SlotNumber },
   { runtime, store, fanout }: CorePorts,
-  parts: { replica: ReplicatedStore; replicator: Replicator; routing: RoutingIndex },
+  parts: {
+    replica: ReplicatedStore;
+    replicator: Replicator;
+    routing: RoutingIndex;
+    journal: OperationLog;
+  },
 ): {
   services: Services;
   outcomes: Outcomes;
@@ -62,7 +68,7 @@ export function createServices(
   gate: WriteGate;
   table: SubscriptionTable;
 } {
-  const { replica, replicator, routing } = parts;
+  const { replica, replicator, routing, journal } = parts;
   const outcomes = new Outcomes();
   const channelsMax = options.channelsCachedMax ?? 100_000;
   const routedTimeoutMs = options.routedTimeoutMs ?? 250;
@@ -81,17 +87,10 @@ export function createServices(
   const directory = new DirectoryService({ replica, gate });
   const permissions = new SendPermissions({ replica, directory, channelsMax });
   const table = new SubscriptionTable(store, replica);
-  const subscriptions = new SubscriptionService({
-    table,
-    replica,
-    replication: replicator,
-    gate,
-    routedTimeoutMs,
-  });
+  const writing = { replica, replication: replicator, gate, journal, routedTimeoutMs };
+  const subscriptions = new SubscriptionService({ ...writing, table });
   const publisher = new PublishService({
-    replica,
-    replication: replicator,
-    gate,
+    ...writing,
     permissions,
     heads,
     delivery,
@@ -100,12 +99,12 @@ export function createServices(
     numbering: options.numbering,
     payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
     secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
-    routedTimeoutMs,
   });
   return {
     services: countOutcomes({ subscriptions, publisher, directory, sessions: routing }, outcomes, {
       clock: runtime.clock,
       livePeers: () => replicator.livePeers(),
+      journal,
     }),
     outcomes,
     permissions,
