@@ -1,7 +1,7 @@
-import { collectGarbage, heapBytes } from '../runtime/memory.ts';
+import { collectGarbage, oldHeapBytes } from '../runtime/memory.ts';
 
-/** Heap that has to have grown since the last collection to make another one worth its pause. */
-const GROWTH_BYTES_MIN = 16 * 1024 * 1024;
+/** Old generation that has to have grown since the last collection to make another one worth its pause. */
+const GROWTH_BYTES_MIN = 4 * 1024 * 1024;
 /** Frames between two looks up to which a node counts as quiet: pings of idle clients are no work. */
 const QUIET_FRAMES_MAX = 2_000;
 const QUIET_LOOKS = 3;
@@ -10,7 +10,7 @@ const QUIET_LOOKS = 3;
 export class IdleMemory {
   #framesIn = 0;
   #quietLooks = 0;
-  #floorBytes = heapBytes();
+  #floorBytes = oldHeapBytes();
 
   /** `framesIn`: frames from clients so far. */
   look(framesIn: number): void {
@@ -19,8 +19,8 @@ export class IdleMemory {
     this.#quietLooks = quiet ? this.#quietLooks + 1 : 0;
     if (this.#quietLooks < QUIET_LOOKS) return;
     this.#quietLooks = 0;
-    if (heapBytes() - this.#floorBytes < GROWTH_BYTES_MIN) return;
+    if (oldHeapBytes() - this.#floorBytes < GROWTH_BYTES_MIN) return;
     collectGarbage();
-    this.#floorBytes = heapBytes();
+    this.#floorBytes = oldHeapBytes();
   }
 }

@@ -45,6 +45,12 @@ type Settings = Required<LevelStoreOptions>;
 /** A scan's chunk is cut short here, and read from LevelDB in such portions. */
 const CHUNK_BYTES_MAX = 1024 * 1024;
 const PORTION_BYTES = 256 * 1024;
+/**
+ * What a read asks for until it turns out to be a long one. LevelDB's binding reserves 64 bytes for each
+ * row that it is asked for and keeps them until the iterator is collected as garbage: asked for a chunk
+ * at once, the few rows of each user who connects would hold 64 KB.
+ */
+const FIRST_ROWS = 16;
 /** Sorts before every key; its deletion is what an `interval` flush writes when there is nothing else. */
 const SYNC_KEY = '\u0000';
 
@@ -241,10 +247,12 @@ class LevelStore implements Store {
     });
     const rows: KeyValue[] = [];
     let bytes = 0;
+    let ask = FIRST_ROWS;
     try {
       while (rows.length < limit && bytes < CHUNK_BYTES_MAX) {
-        const portion = await iterator.nextv(limit - rows.length);
+        const portion = await iterator.nextv(Math.min(ask, limit - rows.length));
         if (portion.length === 0) return { rows, end: true };
+        if (portion.length === ask) ask = limit;
         for (const row of portion) bytes += row[0].length + row[1].length;
         rows.push(...portion);
       }
