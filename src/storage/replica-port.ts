@@ -24,6 +24,8 @@ export interface Applied {
 export interface ReplicaListener {
   /** An own operation was staged: it may be sent to peers at once, in parallel with the local flush. */
   onSubmitted(operation: Operation): void;
+  /** Rows were staged, whoever wrote them, in the tick in which the store shows them. In order. */
+  onStaged?(changes: readonly Change[]): void;
   /** A peer's operation was staged: it is on its way to the disk, which may be failing. */
   onReceived?(applied: Applied): void;
   /** In the order of staging; a duplicate or superseded write is in no change. */

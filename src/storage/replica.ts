@@ -206,6 +206,7 @@ export class ReplicatedStore implements Replica {
       this.#tell((listener) => listener.onDurable({ changes, own: false }));
       onDurable?.();
     });
+    this.#tell((listener) => listener.onStaged?.(changes));
   }
 
   covers(range: DotRange): boolean {
@@ -293,6 +294,7 @@ export class ReplicatedStore implements Replica {
       this.#tell((listener) => listener.onDurable({ operation, changes, own }));
       onDurable?.();
     });
+    this.#tell((listener) => listener.onStaged?.(changes));
   }
 
   /** The row, the log rows of what it lost, and the reverse row of a subscription. */

@@ -14,8 +14,13 @@ let laneB = 0;
 let keyA = 0;
 let keyB = 0;
 
-/** The key's two hashes are in the result until the next call. */
-export function startKey(key: string): { readonly a: number; readonly b: number } {
+export interface KeyHash {
+  readonly a: number;
+  readonly b: number;
+}
+
+/** The result is the same object each time: it holds until the next call. */
+export function startKey(key: string): KeyHash {
   let a = 0x2f6b3a11;
   let b = 0x5be0cd19;
   for (let i = 0; i < key.length; i += 2) {

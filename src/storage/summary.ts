@@ -1,0 +1,243 @@
+import type { Kind } from '../core/kinds.ts';
+import { KINDS } from '../core/kinds.ts';
+import { SHARDS } from '../core/placement.ts';
+import { contentOf, startKey } from '../core/reconciliation/content-hash.ts';
+import type { SetItem } from '../core/reconciliation/item.ts';
+import {
+  bucketOf,
+  HASHED_ITEM_WORDS,
+  reconciliationKey,
+  writeItem,
+  type ReconciliationKey,
+} from '../core/reconciliation/item-hash.ts';
+import { encodeSymbols } from '../core/reconciliation/symbol-codec.ts';
+import { SYMBOLS_MAX } from '../core/reconciliation/symbol-table.ts';
+import { EMPTY_ROW, liveEntries, type Row } from '../core/row.ts';
+import { rangeEnd, shardPrefix, type RowKey } from '../core/row-key.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import type { Store } from './port.ts';
+import type { Change, Replica } from './replica-port.ts';
+import { decodeRow } from './row-codec.ts';
+import type { ReplicaSummary, ShardCopy, ShardTotals } from './summary-port.ts';
+import { LiveScan, paceByShare, type KeyRange, type Pace } from './summary-scan.ts';
+import { ShardSums } from './summary-sums.ts';
+
+export interface SummaryOptions {
+  /** Members of one cluster hash alike. */
+  readonly cluster: string;
+  readonly store: Store;
+  readonly replica: Pick<Replica, 'read' | 'addListener'>;
+  readonly runtime: Runtime;
+  readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Of one core, while sums are built. */
+  readonly buildShare?: number | undefined;
+  readonly retryMs?: number | undefined;
+}
+
+interface Building {
+  readonly sums: ShardSums;
+  readonly scan: LiveScan;
+  readonly done: Promise<boolean>;
+}
+
+const SHARD_KINDS = (Object.keys(KINDS) as Kind[]).sort();
+
+/**
+ * The sums of every shard, 1.2 MB in all. Invariant: while a shard is ready its sums are those of its
+ * rows as they are staged, unless something changed the disk without passing through here; a shard
+ * that is being built again goes on with its old sums until the new ones are complete.
+ */
+export class StoreSummary implements ReplicaSummary {
+  readonly key: ReconciliationKey;
+  readonly #options: SummaryOptions;
+  readonly #sums: (ShardSums | undefined)[] = Array.from({ length: SHARDS });
+  readonly #building: (Building | undefined)[] = Array.from({ length: SHARDS });
+  readonly #queued: (Promise<boolean> | undefined)[] = Array.from({ length: SHARDS });
+  readonly #abort = new AbortController();
+  readonly #pace: Pace;
+  #queue: Promise<unknown> = Promise.resolve();
+  #damaged = 0;
+
+  /** Has to be made before the replica writes anything: it takes every change from then on. */
+  constructor(options: SummaryOptions) {
+    this.#options = options;
+    this.key = reconciliationKey(options.cluster);
+    this.#pace = paceByShare(options.buildShare ?? 0.25);
+    options.replica.addListener({
+      onSubmitted: () => {},
+      onDurable: () => {},
+      onStaged: (changes) => this.#onStaged(changes),
+    });
+  }
+
+  /** Builds all sums, one shard after the other, at its pace. */
+  start(): void {
+    void this.#buildAll();
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  ready(shard: number): boolean {
+    return this.#sums[shard] !== undefined;
+  }
+
+  /** Damaged rows that the last builds met; they are in no sum. */
+  damagedRows(): number {
+    return this.#damaged;
+  }
+
+  totals(shard: number): ShardTotals {
+    const { count, items } = this.#ready(shard);
+    return { count, sum: items.total() };
+  }
+
+  copy(shard: number): ShardCopy {
+    const { symbols, items, count } = this.#ready(shard);
+    const [words, buckets] = [symbols.copy().words, items.copy()];
+    return {
+      shard,
+      totals: { count, sum: buckets.total() },
+      symbolsMax: SYMBOLS_MAX,
+      symbols(from, to) {
+        return encodeSymbols(words, Math.min(to, SYMBOLS_MAX), { from, items: count });
+      },
+      bucketSums: () => bytesOf(buckets.words),
+    };
+  }
+
+  /** The sums themselves, for the audit of the disk; they change with every write. */
+  sumsOf(shard: number): ShardSums | undefined {
+    return this.#sums[shard];
+  }
+
+  rebuild(shard: number): Promise<boolean> {
+    const known = this.#building[shard]?.done ?? this.#queued[shard];
+    if (known) return known;
+    const next = this.#queue.then(() => {
+      this.#queued[shard] = undefined;
+      return this.build(shard, this.#pace);
+    });
+    this.#queued[shard] = next;
+    this.#queue = next.catch(() => undefined);
+    return next;
+  }
+
+  /**
+   * Builds the shard's sums in one scan of its rows at this pace; several may run at a time, one a
+   * shard. True where the sums had been others. Rejects with the store's error, or when stopped.
+   */
+  build(shard: number, pace: Pace): Promise<boolean> {
+    const running = this.#building[shard];
+    if (running) return running.done;
+    const { store, runtime } = this.#options;
+    const ranges = rangesOfShard(shard);
+    const scan = new LiveScan({ store, runtime, ranges, pace, signal: this.#abort.signal });
+    const sums = new ShardSums({ shard, key: this.key });
+    const done = this.#fill(shard, { sums, scan });
+    this.#building[shard] = { sums, scan, done };
+    return done;
+  }
+
+  async itemsOf(shard: number, buckets: ReadonlySet<number>): Promise<readonly SetItem[]> {
+    const { store, runtime } = this.#options;
+    const ranges = rangesOfShard(shard);
+    const { signal } = this.#abort;
+    const scan = new LiveScan({ store, runtime, ranges, pace: this.#pace, signal });
+    const items: SetItem[] = [];
+    const whole = await scan.run((key, value) => {
+      const row = this.#rowOf(key, value);
+      if (row.length === 0) return;
+      startKey(key);
+      for (const entry of liveEntries(row)) {
+        const item = { actor: entry.actor, counter: entry.counter, content: contentOf(entry) };
+        writeItem(words, item, { shard, key: this.key });
+        if (buckets.has(bucketOf(words))) items.push(item);
+      }
+    });
+    if (!whole) throw new Error('the summary was stopped');
+    return items;
+  }
+
+  async #buildAll(): Promise<void> {
+    const { runtime, log, retryMs = 5_000 } = this.#options;
+    const from = runtime.clock.monotonicMs();
+    for (let shard = 0; shard < SHARDS && !this.#abort.signal.aborted;) {
+      try {
+        if (!this.ready(shard)) await this.build(shard, this.#pace);
+        shard += 1;
+      } catch (error) {
+        if (this.#abort.signal.aborted) return;
+        log.warn('the sums of a shard cannot be built: again later', { shard, error });
+        await new Promise<void>((resolve) => {
+          runtime.timers.after(retryMs, resolve);
+        });
+      }
+    }
+    const tookMs = Math.round(runtime.clock.monotonicMs() - from);
+    if (!this.#abort.signal.aborted) log.info('the sums of all shards are built', { tookMs });
+  }
+
+  async #fill(shard: number, { sums, scan }: Omit<Building, 'done'>): Promise<boolean> {
+    try {
+      const whole = await scan.run((key, value) => {
+        const row = this.#rowOf(key, value);
+        if (row.length > 0) sums.change(key, EMPTY_ROW, row);
+      });
+      if (!whole) throw new Error('the summary was stopped');
+      const before = this.#sums[shard];
+      this.#sums[shard] = sums;
+      return before !== undefined && !before.equals(sums);
+    } finally {
+      this.#building[shard] = undefined;
+    }
+  }
+
+  #onStaged(changes: readonly Change[]): void {
+    for (const { key, before, after } of changes) {
+      const shard = shardOfKey(key);
+      this.#sums[shard]?.change(key, before, after);
+      const building = this.#building[shard];
+      if (building?.scan.passed(key)) building.sums.change(key, before, after);
+    }
+  }
+
+  /** A damaged row is no part of the set, so that a sweep sees it as lost; the replica reports it. */
+  #rowOf(key: string, value: Uint8Array): Row {
+    const decoded = decodeRow(key, value);
+    if (decoded.ok) return decoded.row;
+    this.#damaged += 1;
+    return this.#options.replica.read(key as RowKey);
+  }
+
+  #ready(shard: number): ShardSums {
+    const sums = this.#sums[shard];
+    if (!sums) throw new RangeError(`the sums of shard ${shard} are not built yet`);
+    return sums;
+  }
+}
+
+const words = new Int32Array(HASHED_ITEM_WORDS);
+
+function rangesOfShard(shard: number): KeyRange[] {
+  return SHARD_KINDS.map((kind) => {
+    const prefix = shardPrefix(kind, shard);
+    return { gte: prefix, lt: rangeEnd(prefix) };
+  });
+}
+
+/** A row key's second character is its shard as a hex digit. */
+function shardOfKey(key: RowKey): number {
+  const digit = key.charCodeAt(1);
+  return digit < 58 ? digit - 48 : digit - 87;
+}
+
+/** Little-endian, whatever the machine. */
+function bytesOf(sums: Int32Array): Uint8Array {
+  const bytes = new Uint8Array(4 * sums.length);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < sums.length; i++) view.setInt32(4 * i, sums[i]!, true);
+  return bytes;
+}
