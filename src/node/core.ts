@@ -14,6 +14,7 @@ import type { SubscriptionTable } from '../messaging/subscription-table.ts';
 import type { Outcomes } from './outcomes.ts';
 import { createServices, noteCatchingUp, tellInOrder } from './services.ts';
 import { Repairs } from './upkeep.ts';
+import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
@@ -72,6 +73,7 @@ export interface NodeCore {
   readonly journal: OperationLog;
   /** Every divergence that this node finds and what came of it. */
   readonly repairs: Repairs;
+  readonly upkeep: Upkeep;
   /** As the roster has it. */
   readonly self: Member;
   /** Opens links to the peers and accepts theirs. */
@@ -97,6 +99,10 @@ export async function createNodeCore(
   const entriesMax = options.operationLogEntriesMax ?? 200_000;
   const journal = await OperationLog.open({ store, runtime, log, entriesMax });
   replica.addListener(journal);
+  const repairs = new Repairs(log);
+  repairs.add(journal);
+  const { cluster } = options;
+  const upkeep = createUpkeep({ cluster }, { store, replica, runtime, log, repairs });
   const catchingUp = noteCatchingUp(replica);
   let replicator: Replicator | undefined;
   const roster = await join(options.self, { replica, membership, listener }, (next) =>
@@ -140,13 +146,15 @@ export async function createNodeCore(
     journal,
   });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
-  const repairs = new Repairs(log);
-  repairs.add(journal);
   return {
     ...parts,
-    ...{ replica, replicator, routing, self, journal, repairs },
-    start: () => replicator.start(),
+    ...{ replica, replicator, routing, self, journal, repairs, upkeep },
+    async start() {
+      await replicator.start();
+      upkeep.start();
+    },
     async stop() {
+      upkeep.stop();
       parts.gate.stop();
       await membership.stop();
       await replicator.stop();
