@@ -4,32 +4,44 @@ import { denyKey, rangeEnd, reversePrefix, splitRowKey, subscriptionKey } from '
 import type { Store } from '../storage/port.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
 import type { OnlineDevice, RoutedSession, SessionRegistry } from './port.ts';
+import { countOf, hasValue, withValue, withoutValue, type FewOrMany } from './few-or-many.ts';
 import type { Presence } from './presence.ts';
 
 export interface RoutingIndexOptions {
   readonly store: Store;
   readonly replica: Replica;
   readonly presence: Presence;
-  /** Joins one user's sessions to at most this many channels. */
+  /**
+   * Joins one user's sessions to at most this many channels. More are refused at the subscribe while the
+   * user is connected here; whoever has more on disk already is told of by `onOverLimit`.
+   */
   readonly channelsPerUserMax: number;
+  readonly onOverLimit: (uid: Uid, channelsMax: number) => void;
   readonly onSession: (session: RoutedSession, change: 'connected' | 'disconnected') => void;
 }
 
 interface LiveUser {
-  readonly sessions: RoutedSession[];
-  readonly channels: Set<ChannelKey>;
+  /** Replaced and never changed: an array that grows by `push` takes room for seventeen. */
+  sessions: readonly RoutedSession[];
+  channels: FewOrMany<ChannelKey>;
   loading: Promise<void> | undefined;
 }
+
+const NOBODY: readonly RoutedSession[] = [];
+const NO_CHANNELS: readonly ChannelKey[] = [];
 
 /**
  * Which of this node's sessions receive which channel: the subscriptions of the users who are connected
  * here, and nothing of the others. Invariant: once `attach` has resolved, a session has joined exactly
- * the channels whose row on disk is live and not banned, after every durable change.
+ * the channels whose row on disk is live and not banned, after every durable change; only of a user who is
+ * over the limit some are left out, and `isOverLimit` says so. `#join` and `#leave` are where it changes.
  */
 export class RoutingIndex implements SessionRegistry {
   readonly #options: RoutingIndexOptions;
   readonly #users = new Map<Uid, LiveUser>();
   readonly #channels = new Map<ChannelKey, number>();
+  /** Users some of whose channels were left out; each is told of once while connected. */
+  readonly #overLimit = new Set<Uid>();
 
   constructor(options: RoutingIndexOptions) {
     this.#options = options;
@@ -38,11 +50,11 @@ export class RoutingIndex implements SessionRegistry {
   async attach(session: RoutedSession): Promise<void> {
     let user = this.#users.get(session.uid);
     if (!user) {
-      user = { sessions: [], channels: new Set(), loading: undefined };
+      user = { sessions: NOBODY, channels: NO_CHANNELS, loading: undefined };
       this.#users.set(session.uid, user);
     }
     // First of all, so that durable changes reach the session while its channels are still being read.
-    user.sessions.push(session);
+    user.sessions = user.sessions.concat([session]);
     for (const channel of user.channels) session.join(channel);
     if (user.sessions.length === 1) user.loading = this.#load(session.uid, user);
     this.#options.presence.arrived(session);
@@ -57,13 +69,13 @@ export class RoutingIndex implements SessionRegistry {
 
   detach(session: RoutedSession): void {
     const user = this.#users.get(session.uid);
-    const at = user ? user.sessions.indexOf(session) : -1;
-    if (!user || at < 0) return;
-    user.sessions.splice(at, 1);
+    if (!user?.sessions.includes(session)) return;
+    user.sessions = user.sessions.filter((one) => one !== session);
     this.#options.presence.left(session);
     this.#options.onSession(session, 'disconnected');
     if (user.sessions.length > 0) return;
     this.#users.delete(session.uid);
+    this.#overLimit.delete(session.uid);
     for (const channel of user.channels) this.#released(channel);
   }
 
@@ -72,7 +84,7 @@ export class RoutingIndex implements SessionRegistry {
   }
 
   sessionsOf(uid: Uid): readonly RoutedSession[] {
-    return this.#users.get(uid)?.sessions ?? [];
+    return this.#users.get(uid)?.sessions ?? NOBODY;
   }
 
   online(uid: Uid): readonly OnlineDevice[] {
@@ -82,7 +94,30 @@ export class RoutingIndex implements SessionRegistry {
   }
 
   channelCountOf(session: RoutedSession): number {
-    return this.#users.get(session.uid)?.channels.size ?? 0;
+    return countOf(this.#users.get(session.uid)?.channels ?? NO_CHANNELS);
+  }
+
+  /** True of a user who is connected here and receives as many channels as one user may. */
+  isFull(uid: Uid): boolean {
+    const user = this.#users.get(uid);
+    return user !== undefined && countOf(user.channels) >= this.#options.channelsPerUserMax;
+  }
+
+  /** What the index says of one user in one channel; `offline`: nobody of that uid is connected here. */
+  entryOf(channel: ChannelKey, uid: Uid): 'offline' | 'loading' | 'joined' | 'absent' {
+    const user = this.#users.get(uid);
+    if (!user) return 'offline';
+    if (hasValue(user.channels, channel)) return 'joined';
+    return user.loading ? 'loading' : 'absent';
+  }
+
+  /** True of a user who is connected here and has more channels on disk than one user may receive. */
+  isOverLimit(uid: Uid): boolean {
+    return this.#overLimit.has(uid);
+  }
+
+  overLimitCount(): number {
+    return this.#overLimit.size;
   }
 
   /** Channels that some session of this node receives. */
@@ -118,13 +153,12 @@ export class RoutingIndex implements SessionRegistry {
     const user = this.#users.get(uid);
     if (!user) return;
     const wanted = this.#routes(channel, uid, row);
-    if (wanted === user.channels.has(channel)) return;
-    if (wanted) this.#join(user, channel);
-    else {
-      user.channels.delete(channel);
-      for (const session of user.sessions) session.leave(channel);
-      this.#released(channel);
-    }
+    if (wanted === hasValue(user.channels, channel)) return;
+    if (!wanted) this.#leave(user, channel);
+    else if (this.isFull(uid)) this.#leftOut(uid);
+    else this.#join(user, channel);
+    // There is room for one of those that were left out.
+    if (!wanted && this.#overLimit.delete(uid)) void this.#reload(uid, user);
   }
 
   #routes(channel: ChannelKey, uid: Uid, row?: Row): boolean {
@@ -137,24 +171,49 @@ export class RoutingIndex implements SessionRegistry {
 
   async #load(uid: Uid, user: LiveUser): Promise<void> {
     const prefix = reversePrefix(uid);
-    const { store, channelsPerUserMax } = this.#options;
-    for await (const chunk of store.scan({ gte: prefix, lt: rangeEnd(prefix) })) {
+    for await (const chunk of this.#options.store.scan({ gte: prefix, lt: rangeEnd(prefix) })) {
       if (this.#users.get(uid) !== user) return;
       for (const [key] of chunk) {
         const channel = key.slice(prefix.length) as ChannelKey;
-        if (user.channels.size >= channelsPerUserMax) break;
-        if (!user.channels.has(channel) && this.#routes(channel, uid)) this.#join(user, channel);
+        if (hasValue(user.channels, channel) || !this.#routes(channel, uid)) continue;
+        if (this.isFull(uid)) {
+          this.#leftOut(uid);
+          user.loading = undefined;
+          return;
+        }
+        this.#join(user, channel);
       }
     }
     user.loading = undefined;
   }
 
+  async #reload(uid: Uid, user: LiveUser): Promise<void> {
+    try {
+      await this.#load(uid, user);
+    } catch {
+      // The disk fails just now. What is left out stays known as such, and the next change tries again.
+      this.#leftOut(uid);
+    }
+  }
+
+  #leftOut(uid: Uid): void {
+    if (this.#overLimit.has(uid)) return;
+    this.#overLimit.add(uid);
+    this.#options.onOverLimit(uid, this.#options.channelsPerUserMax);
+  }
+
   #join(user: LiveUser, channel: ChannelKey): void {
-    user.channels.add(channel);
+    user.channels = withValue(user.channels, channel);
     const members = this.#channels.get(channel) ?? 0;
     this.#channels.set(channel, members + 1);
     if (members === 0) this.#options.presence.wants(channel);
     for (const session of user.sessions) session.join(channel);
+  }
+
+  #leave(user: LiveUser, channel: ChannelKey): void {
+    user.channels = withoutValue(user.channels, channel);
+    for (const session of user.sessions) session.leave(channel);
+    this.#released(channel);
   }
 
   #released(channel: ChannelKey): void {

@@ -34,6 +34,8 @@ export interface SubscriptionServiceOptions {
   readonly replica: Replica;
   readonly replication: Pick<Replication, 'awaitReach'>;
   readonly gate: WriteGate;
+  /** Who may not be subscribed to more: known of users that are connected to this node. */
+  readonly isFull?: ((uid: Uid) => boolean) | undefined;
   readonly journal?: Pick<OperationJournal, 'because'> | undefined;
   /** How long an acknowledgement waits for the live members to route by it. Milliseconds. */
   readonly routedTimeoutMs: number;
@@ -238,7 +240,10 @@ export class SubscriptionService implements Subscriptions {
       isLive(this.#options.replica.read(denyKey(channel, uid, 'ban'))),
     );
     if (banned !== undefined) return refuse(REASON.banned, `${banned} is banned in this channel`);
-    return undefined;
+    const { isFull, table } = this.#options;
+    const full = isFull && uids.find((uid) => isFull(uid) && !table.has(channel, uid));
+    if (full === undefined) return undefined;
+    return refuse(REASON.rateLimited, `${full} has as many subscriptions as one user may have`);
   }
 }
 

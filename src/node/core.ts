@@ -119,6 +119,11 @@ export async function createNodeCore(
       sessionsOf: (uid) => routing.sessionsOf(uid),
     }),
     channelsPerUserMax: options.channelsPerUserMax ?? 100_000,
+    onOverLimit: (uid, channelsMax) =>
+      log.warn('a user has more channels than one may receive: the rest is not delivered here', {
+        uid,
+        channelsMax,
+      }),
     onSession: (session, change) => listener.onSession?.(session, change),
   });
   replicator = new Replicator({

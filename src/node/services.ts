@@ -88,7 +88,11 @@ export function createServices(
   const permissions = new SendPermissions({ replica, directory, channelsMax });
   const table = new SubscriptionTable(store, replica);
   const writing = { replica, replication: replicator, gate, journal, routedTimeoutMs };
-  const subscriptions = new SubscriptionService({ ...writing, table });
+  const subscriptions = new SubscriptionService({
+    ...writing,
+    table,
+    isFull: (uid) => routing.isFull(uid),
+  });
   const publisher = new PublishService({
     ...writing,
     permissions,

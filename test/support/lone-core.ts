@@ -2,8 +2,8 @@ import { StaticMembership } from '../../src/cluster/membership/static.ts';
 import type { Link, LinkHandler, PeerTransport } from '../../src/cluster/link/port.ts';
 import { parseMemberId, type ChannelKey, type Uid } from '../../src/core/ids.ts';
 import type { Delivery, Fanout, PublishRequest, RoutedSession } from '../../src/messaging/port.ts';
-import { createNodeCore, type NodeCore } from '../../src/node/core.ts';
-import { silentLog } from '../../src/observability/log.ts';
+import { createNodeCore, type CoreOptions, type NodeCore } from '../../src/node/core.ts';
+import { silentLog, type Log } from '../../src/observability/log.ts';
 import { testRuntime } from './runtime.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import type { Store } from '../../src/storage/port.ts';
@@ -56,9 +56,14 @@ export interface LoneCore {
   readonly stop: () => Promise<void>;
 }
 
+export interface LoneOptions extends Partial<CoreOptions> {
+  readonly log?: Log | undefined;
+}
+
 /** The core of a lone node on a memory store, with the real clock. */
 export async function startLoneCore(
   location = new MemoryStoreLocation({ runtime: testRuntime }),
+  { log = silentLog, ...options }: LoneOptions = {},
 ): Promise<LoneCore> {
   const id = parseMemberId('n1');
   if (!id.ok) throw new Error(id.error);
@@ -77,14 +82,14 @@ export async function startLoneCore(
   };
   const store = await location.open();
   const core = await createNodeCore(
-    { cluster: 'test', self, slots: 1 },
+    { cluster: 'test', self, slots: 1, ...options },
     {
       runtime: testRuntime,
       store,
       membership: new StaticMembership({ members: [self], slots: 1 }),
       transport: noPeers,
       fanout,
-      log: silentLog,
+      log,
     },
     { onRebuildNeeded: () => {} },
   );
