@@ -1,5 +1,6 @@
 import { OperationLog } from '../audit/operations/operation-log.ts';
 import type { Membership } from '../cluster/membership/port.ts';
+import type { PeerCalls } from '../cluster/calls/port.ts';
 import type { PeerTransport } from '../cluster/link/port.ts';
 import type { ReplicationLimits } from '../cluster/replication/options.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
@@ -13,7 +14,7 @@ import { RoutingIndex } from '../messaging/routing-index.ts';
 import type { SubscriptionTable } from '../messaging/subscription-table.ts';
 import type { Outcomes } from './outcomes.ts';
 import { createServices, noteCatchingUp, tellInOrder } from './services.ts';
-import { Repairs } from './upkeep.ts';
+import { createCalls, Repairs } from './upkeep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
@@ -74,6 +75,8 @@ export interface NodeCore {
   /** Every divergence that this node finds and what came of it. */
   readonly repairs: Repairs;
   readonly upkeep: Upkeep;
+  /** Questions to other members, and who answers theirs. */
+  readonly calls: PeerCalls;
   /** As the roster has it. */
   readonly self: Member;
   /** Opens links to the peers and accepts theirs. */
@@ -93,38 +96,19 @@ export async function createNodeCore(
   ports: CorePorts,
   listener: CoreListener,
 ): Promise<NodeCore> {
-  const { runtime, store, membership, transport, log } = ports;
-  const { intervalsMax } = options;
-  const replica = await ReplicatedStore.open({ store, runtime, log, intervalsMax });
-  const entriesMax = options.operationLogEntriesMax ?? 200_000;
-  const journal = await OperationLog.open({ store, runtime, log, entriesMax });
-  replica.addListener(journal);
-  const repairs = new Repairs(log);
-  repairs.add(journal);
-  const { cluster } = options;
-  const upkeep = createUpkeep({ cluster }, { store, replica, runtime, log, repairs });
+  const { runtime, membership, transport, log } = ports;
+  const { replica, journal, repairs, upkeep } = await openStores(options, ports);
   const catchingUp = noteCatchingUp(replica);
   let replicator: Replicator | undefined;
+  const calls = createCalls({ runtime, log, replicator: () => replicator });
   const roster = await join(options.self, { replica, membership, listener }, (next) =>
     replicator?.updateRoster(next),
   );
   const self = roster.members.find((member) => member.id === options.self.id) ?? options.self;
   const numbering = { slot: self.slot, slots: options.slots };
-  const routing: RoutingIndex = new RoutingIndex({
-    store,
-    replica,
-    presence: new Presence({
-      self: self.id,
-      announce: (add, remove) => replicator!.announce(add, remove),
-      sessionsOf: (uid) => routing.sessionsOf(uid),
-    }),
-    channelsPerUserMax: options.channelsPerUserMax ?? 100_000,
-    onOverLimit: (uid, channelsMax) =>
-      log.warn('a user has more channels than one may receive: the rest is not delivered here', {
-        uid,
-        channelsMax,
-      }),
-    onSession: (session, change) => listener.onSession?.(session, change),
+  const routing = createRouting(options, ports, {
+    ...{ replica, self, listener },
+    announce: (add, remove) => replicator!.announce(add, remove),
   });
   replicator = new Replicator({
     self,
@@ -137,6 +121,7 @@ export async function createNodeCore(
     runtime,
     log,
     limits: options.replicator,
+    calls,
     listener: {
       onTransient: (channel, sender, value) => parts.delivery.onTransient(channel, sender, value),
       onInterest: (member, add, remove) => routing.onInterest(member, { add, remove }),
@@ -153,7 +138,7 @@ export async function createNodeCore(
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
   return {
     ...parts,
-    ...{ replica, replicator, routing, self, journal, repairs, upkeep },
+    ...{ replica, replicator, routing, self, journal, repairs, calls, upkeep },
     async start() {
       await replicator.start();
       upkeep.start();
@@ -165,6 +150,51 @@ export async function createNodeCore(
       await replicator.stop();
     },
   };
+}
+
+/** What is kept on this disk, and what watches over it. */
+async function openStores(options: CoreOptions, { store, runtime, log }: CorePorts) {
+  const { intervalsMax } = options;
+  const replica = await ReplicatedStore.open({ store, runtime, log, intervalsMax });
+  const entriesMax = options.operationLogEntriesMax ?? 200_000;
+  const journal = await OperationLog.open({ store, runtime, log, entriesMax });
+  replica.addListener(journal);
+  const repairs = new Repairs(log);
+  repairs.add(journal);
+  const { cluster } = options;
+  const upkeep = createUpkeep({ cluster }, { store, replica, runtime, log, repairs });
+  return { replica, journal, repairs, upkeep };
+}
+
+interface RoutingParts {
+  readonly replica: ReplicatedStore;
+  readonly self: Member;
+  readonly listener: CoreListener;
+  readonly announce: Replicator['announce'];
+}
+
+function createRouting(
+  options: CoreOptions,
+  { store, log }: CorePorts,
+  { replica, self, listener, announce }: RoutingParts,
+): RoutingIndex {
+  const routing: RoutingIndex = new RoutingIndex({
+    store,
+    replica,
+    presence: new Presence({
+      self: self.id,
+      announce,
+      sessionsOf: (uid) => routing.sessionsOf(uid),
+    }),
+    channelsPerUserMax: options.channelsPerUserMax ?? 100_000,
+    onOverLimit: (uid, channelsMax) =>
+      log.warn('a user has more channels than one may receive: the rest is not delivered here', {
+        uid,
+        channelsMax,
+      }),
+    onSession: (session, change) => listener.onSession?.(session, change),
+  });
+  return routing;
 }
 
 /** Joins the cluster on the roster that was known last, and writes down every one that follows. */

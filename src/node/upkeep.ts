@@ -1,5 +1,8 @@
 import type { Repair, RepairListener } from '../audit/port.ts';
+import { LinkCalls } from '../cluster/calls/link-calls.ts';
+import type { Replicator } from '../cluster/replication/replicator.ts';
 import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
 
 /** Where every audit and sweep of a node tells what it found, and who wants to know takes it. */
 export class Repairs implements RepairListener {
@@ -18,4 +21,23 @@ export class Repairs implements RepairListener {
     this.#log.warn('divergence', { ...repair });
     for (const listener of this.#listeners) listener.onRepair(repair);
   }
+}
+
+export interface CallParts {
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Made after the calls, which its links carry. */
+  readonly replicator: () => Replicator | undefined;
+}
+
+export function createCalls({ runtime, log, replicator }: CallParts): LinkCalls {
+  return new LinkCalls({
+    runtime,
+    log: log.child({ room: 'calls' }),
+    opened: (member) => replicator()?.openedTo(member),
+    members: () =>
+      replicator()
+        ?.peers()
+        .map(({ member }) => member) ?? [],
+  });
 }

@@ -192,6 +192,22 @@ export const anyMessageOf: Record<PeerMessage['type'], fc.Arbitrary<PeerMessage>
     sender: uid,
     value,
   }),
+  call: fc.record({
+    type: constant('call'),
+    request: counter,
+    method: fc.string({ maxLength: 64 }),
+    body: value,
+  }),
+  reply: fc.oneof(
+    fc.record({ type: constant('reply'), request: counter, ok: fc.constant(true), body: value }),
+    fc.record({
+      type: constant('reply'),
+      request: counter,
+      ok: fc.constant(false),
+      code: fc.constantFrom('busy', 'unknown-method', 'too-large', 'failed'),
+      message: fc.string(),
+    }),
+  ),
 };
 
 export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(...Object.values(anyMessageOf));

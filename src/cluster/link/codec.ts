@@ -11,7 +11,16 @@ import {
   writeVector,
 } from './codec-parts.ts';
 import { Fields, Malformed } from './fields.ts';
-import type { Heartbeat, Hello, Interest, PeerMessage, Refused, Transient } from './message.ts';
+import {
+  CALL_BYTES_MAX,
+  type Heartbeat,
+  type Hello,
+  type Interest,
+  type PeerMessage,
+  type Refused,
+  type Reply,
+  type Transient,
+} from './message.ts';
 
 /**
  * A peer message is an envelope {kind, payload}; the payload is one flat msgpackr array of numbers,
@@ -37,6 +46,8 @@ const KINDS = {
   interest: 10,
   'interest-wanted': 11,
   transient: 12,
+  call: 13,
+  reply: 14,
 } as const satisfies Record<PeerMessage['type'], number>;
 
 const TYPES = new Map<number, PeerMessage['type']>(
@@ -52,6 +63,8 @@ const REFUSALS: readonly Refused['code'][] = [
   'not-on-roster',
   'full',
 ];
+const CALL_ERRORS = ['busy', 'unknown-method', 'too-large', 'failed'] as const;
+const METHOD_LENGTH_MAX = 64;
 const TEXT_LENGTH_MAX = 1_024;
 /** A channel key and a little more. */
 const ITEM_LENGTH_MAX = 2_048;
@@ -124,6 +137,13 @@ function write(out: unknown[], message: PeerMessage): void {
       return;
     case 'transient':
       return void out.push(message.number, message.channel, message.sender, message.value);
+    case 'call':
+      return void out.push(message.request, message.method, message.body);
+    case 'reply':
+      out.push(message.request, message.ok);
+      if (message.ok) out.push(message.body);
+      else out.push(message.code, message.message.slice(0, TEXT_LENGTH_MAX));
+      return;
     default:
       return message satisfies never;
   }
@@ -172,6 +192,13 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
       return { type };
     case 'transient':
       return readTransient(fields);
+    case 'call': {
+      const request = fields.integer('request', 1);
+      const method = fields.text('method', METHOD_LENGTH_MAX);
+      return { type, request, method, body: readBody(fields) };
+    }
+    case 'reply':
+      return readReply(fields);
     default:
       return type satisfies never;
   }
@@ -256,4 +283,17 @@ function readTransient(fields: Fields): Transient {
   if (!sender.ok) return fields.fail('sender', 'expected a uid');
   const value = fields.bytes('value');
   return { type: 'transient', number, channel: channel.value, sender: sender.value, value };
+}
+
+function readReply(fields: Fields): Reply {
+  const [request, ok] = [fields.integer('request', 1), fields.flag('ok')];
+  if (ok) return { type: 'reply', request, ok, body: readBody(fields) };
+  const code = fields.oneOf('code', CALL_ERRORS);
+  return { type: 'reply', request, ok, code, message: fields.text('message', TEXT_LENGTH_MAX) };
+}
+
+function readBody(fields: Fields): Uint8Array {
+  const body = fields.bytes('body');
+  if (body.length <= CALL_BYTES_MAX) return body;
+  return fields.fail('body', `expected at most ${CALL_BYTES_MAX} bytes`);
 }

@@ -21,7 +21,9 @@ export type PeerMessage =
   | SnapshotRows
   | Interest
   | InterestWanted
-  | Transient;
+  | Transient
+  | Call
+  | Reply;
 
 export const PROTOCOL = { min: 1, max: 1 } as const;
 
@@ -150,3 +152,30 @@ export interface Transient {
   readonly sender: Uid;
   readonly value: Uint8Array;
 }
+
+/** A question of the link's opener (cluster/calls); the numbers of a link's calls rise. */
+export interface Call {
+  readonly type: 'call';
+  readonly request: number;
+  readonly method: string;
+  /** msgpackr, at most CALL_BYTES_MAX. */
+  readonly body: Uint8Array;
+}
+
+export type Reply =
+  | {
+      readonly type: 'reply';
+      readonly request: number;
+      readonly ok: true;
+      readonly body: Uint8Array;
+    }
+  | {
+      readonly type: 'reply';
+      readonly request: number;
+      readonly ok: false;
+      readonly code: 'busy' | 'unknown-method' | 'too-large' | 'failed';
+      readonly message: string;
+    };
+
+/** Most bytes of the body of one call or reply. */
+export const CALL_BYTES_MAX = 256 * 1024;

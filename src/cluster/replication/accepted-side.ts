@@ -89,6 +89,9 @@ export class AcceptedSide {
       case 'snapshot-wanted':
         this.#server?.snapshot(message);
         return undefined;
+      case 'call':
+        this.#context.calls.called(end, message);
+        return undefined;
       default:
         return `${message.type}: not expected on a link that the peer opened`;
     }

@@ -126,6 +126,9 @@ export class OpenedSide {
         this.#feed?.tellAll();
         this.flush();
         return undefined;
+      case 'reply':
+        this.#context.calls.replied(end, message);
+        return undefined;
       default:
         return `${message.type}: not expected on a link that this member opened`;
     }

@@ -2,7 +2,9 @@ import type { Member, Roster } from '../../core/member.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { Replica } from '../../storage/replica-port.ts';
+import type { Call, Reply } from '../link/message.ts';
 import type { PeerTransport } from '../link/port.ts';
+import type { LinkEnd } from './link-end.ts';
 import type { ReplicationListener } from './port.ts';
 
 /** Every limit of replication; nothing here may be unbounded. */
@@ -94,6 +96,15 @@ export const REPLICATION_LIMITS: ReplicationLimits = {
   rememberMs: 5_000,
 };
 
+/** Members' questions travel on replication's links; cluster/calls keeps them. */
+export interface CallHooks {
+  called(end: LinkEnd, call: Call): void;
+  replied(end: LinkEnd, reply: Reply): void;
+  ended(end: LinkEnd): void;
+}
+
+export const NO_CALLS: CallHooks = { called() {}, replied() {}, ended() {} };
+
 export interface ReplicatorOptions {
   readonly cluster: string;
   readonly self: Member;
@@ -108,6 +119,7 @@ export interface ReplicatorOptions {
   /** The store is new or being rebuilt: no writes before it has caught up with one peer. */
   readonly catchingUp: boolean;
   readonly limits?: Partial<ReplicationLimits> | undefined;
+  readonly calls?: CallHooks | undefined;
 }
 
 /** Plain counters, for metrics. They only grow. */

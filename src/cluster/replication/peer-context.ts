@@ -4,7 +4,12 @@ import type { Roster } from '../../core/member.ts';
 import type { SnapshotRows } from '../link/message.ts';
 import type { OwnInterest } from './interest/interest.ts';
 import type { LinkEnd } from './link-end.ts';
-import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from './options.ts';
+import type {
+  CallHooks,
+  ReplicationCounters,
+  ReplicationLimits,
+  ReplicatorOptions,
+} from './options.ts';
 import type { ReachTracker } from './push/reach.ts';
 
 /** What the replicator lends to each of its peers, and what they tell it. */
@@ -27,4 +32,5 @@ export interface PeerContext {
   readonly onFreed: () => void;
   readonly onSnapshotRows: (end: LinkEnd, message: SnapshotRows) => void;
   readonly onEnded: (end: LinkEnd) => void;
+  readonly calls: CallHooks;
 }

@@ -11,6 +11,7 @@ import { lineageOfNew, ownDataOf } from './lineage.ts';
 import { LinkEnd } from './link-end.ts';
 import {
   newCounters,
+  NO_CALLS,
   REPLICATION_LIMITS,
   type ReplicationLimits,
   type ReplicatorOptions,
@@ -162,13 +163,21 @@ export class Replicator implements Replication {
     return this.#peers.get(member)?.accepted.interest.items() ?? NOTHING;
   }
 
+  /** The link that this member opened to `member`, where it is ready. */
+  openedTo(member: MemberId): LinkEnd | undefined {
+    const opened = this.#peers.get(member)?.opened;
+    return opened?.ready ? opened.end : undefined;
+  }
+
   #lend(): PeerContext {
+    const calls = this.#options.calls ?? NO_CALLS;
     return {
       options: this.#options,
       limits: this.#limits,
       counters: this.counters,
       interest: this.#interest,
       reach: this.#reach,
+      calls,
       roster: () => this.#roster,
       catchingUp: () => this.#catchingUp,
       offersRows: () => !this.#catchingUp || this.#allNew(),
@@ -185,6 +194,7 @@ export class Replicator implements Replication {
       onSnapshotRows: (end, message) => this.#snapshot.received(end, message),
       onEnded: (end) => {
         this.#snapshot.breakOff(end);
+        calls.ended(end);
         this.#considerSoon();
       },
     };

@@ -1,3 +1,4 @@
+import { LinkCalls } from '../../../src/cluster/calls/link-calls.ts';
 import { Replicator } from '../../../src/cluster/replication/replicator.ts';
 import type { ReplicationLimits } from '../../../src/cluster/replication/options.ts';
 import type { PeerState } from '../../../src/cluster/replication/port.ts';
@@ -22,6 +23,7 @@ export interface TestNode {
   disk: MemoryStoreLocation;
   replica: ReplicatedStore;
   replicator: Replicator;
+  readonly calls: LinkCalls;
   readonly transients: string[];
   readonly interest: string[];
   readonly rebuilds: string[];
@@ -142,7 +144,13 @@ export class TestCluster {
       string[],
       PeerState[],
     ];
-    const replicator = new Replicator({
+    const calls: LinkCalls = new LinkCalls({
+      runtime: process,
+      log: quiet,
+      opened: (member) => replicator.openedTo(member),
+      members: () => replicator.peers().map((state) => state.member),
+    });
+    const replicator: Replicator = new Replicator({
       cluster: options.cluster ?? 'test',
       self: this.roster.members.find((place) => place.id === id)!,
       slots: options.slots ?? 32,
@@ -152,6 +160,7 @@ export class TestCluster {
       runtime: process,
       log: quiet,
       catchingUp: options.catchingUp ?? false,
+      calls,
       limits: { ...this.#limits, ...options.limits },
       listener: {
         onTransient: (channel, sender, value) =>
@@ -164,7 +173,10 @@ export class TestCluster {
         onPeerState: (state) => states.push(state),
       },
     });
-    const node = { id, process, disk, replica, replicator, transients, interest, rebuilds, states };
+    const node: TestNode = {
+      ...{ id, process, disk, replica, replicator, calls },
+      ...{ transients, interest, rebuilds, states },
+    };
     this.nodes.set(id, node);
     await this.world.runFor(replicator.start(), 1_000);
     return node;
