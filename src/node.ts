@@ -157,6 +157,7 @@ class HoldfastNode implements Node {
       {
         ...{ runtime, store, membership, transport },
         fanout: gateway.fanout,
+        describeSession: ({ id }, channel) => gateway.fanout.describe(id, channel) ?? {},
         log: log.child({ room: 'core' }),
       },
       {

@@ -14,7 +14,7 @@ export interface FanoutOptions {
   readonly server: SocketServer<ClientSession>;
   /** The session of an id, if it is one of this node. */
   readonly sessionOf: (id: number) => ClientSession | undefined;
-  readonly registry: Pick<SessionRegistry, 'sessionsOf'>;
+  readonly registry: Pick<SessionRegistry, 'sessionsOf' | 'sessionsIn' | 'putRight'>;
   readonly counters: GatewayCounters;
 }
 
@@ -28,14 +28,21 @@ export interface FanoutOptions {
 export class GatewayFanout implements Fanout, FanoutMembers {
   readonly #options: FanoutOptions;
   readonly #wkSessions = new Map<ChannelKey, Set<ClientSession>>();
+  /** Known to the index, and joining what it says with the reply to connect. */
+  readonly #opening = new Set<ClientSession>();
 
   constructor(options: FanoutOptions) {
     this.#options = options;
   }
 
-  /** Under 1 µs a view for a channel without sessions here. */
+  /**
+   * Under 1 µs a view for a channel without sessions here. A channel whose members are not as many as the
+   * index says is put right first, so that a socket that lost its topic misses nothing.
+   */
   deliver(delivery: Delivery): void {
     const { channel } = delivery;
+    const wanted = this.#options.registry.sessionsIn(channel);
+    if (this.#memberCount(channel) !== wanted) this.#putRight(channel, wanted);
     if (!channel.startsWith('1/')) this.#publish(delivery, channel, channelIdOf(channel));
     else this.#publishViews(delivery);
     const sessions = this.#wkSessions.get(channel);
@@ -50,6 +57,32 @@ export class GatewayFanout implements Fanout, FanoutMembers {
       frame ??= encodeEvent(event);
       this.#options.sessionOf(id)?.send(frame);
     }
+  }
+
+  deliverTo(session: ClientSession, delivery: Delivery): void {
+    const { message, prevSeq, channel } = delivery;
+    this.#options.counters.deliveries += 1;
+    if (session.wk) return session.send(encodeFor(session, delivery));
+    const channelId = channelIdFor(channel, session.uid);
+    const channelType = channelTypeOf(channel);
+    session.send(encodeRecv({ message, channelId, channelType, prevSeq }));
+  }
+
+  opens(session: ClientSession): void {
+    this.#opening.add(session);
+  }
+
+  opened(session: ClientSession): void {
+    this.#opening.delete(session);
+  }
+
+  has(session: ClientSession, channel: ChannelKey): boolean {
+    if (session.wk) return this.#wkSessions.get(channel)?.has(session) ?? false;
+    return session.socket.isIn(topicOf(channel, session.uid));
+  }
+
+  channelsOf(session: ClientSession): readonly ChannelKey[] {
+    return session.wk ? [...session.wk.channels] : session.socket.topics().map(channelOfTopic);
   }
 
   join(session: ClientSession, channel: ChannelKey): void {
@@ -73,9 +106,39 @@ export class GatewayFanout implements Fanout, FanoutMembers {
     if (sessions?.delete(session) && sessions.size === 0) this.#wkSessions.delete(channel);
   }
 
+  /** What the socket of a session really receives, and what it has not read yet; for explanations. */
+  describe(
+    id: number,
+    channel: ChannelKey,
+  ): { joined: boolean; topics: number; queueBytes: number } | undefined {
+    const session = this.#options.sessionOf(id);
+    if (!session) return undefined;
+    const { socket, wk, uid } = session;
+    const queueBytes = socket.bufferedBytes();
+    if (wk) return { joined: wk.channels.has(channel), topics: wk.channels.size, queueBytes };
+    const topics = socket.topics();
+    const joined = topics.includes(topicOf(channel, uid));
+    return { joined, topics: topics.length, queueBytes };
+  }
+
   /** A socket leaves its topics by itself when it closes. */
   forget(session: ClientSession): void {
     for (const channel of session.wk?.channels ?? []) this.leave(session, channel);
+  }
+
+  #memberCount(channel: ChannelKey): number {
+    const { server } = this.#options;
+    const wk = this.#wkSessions.size === 0 ? 0 : (this.#wkSessions.get(channel)?.size ?? 0);
+    if (!channel.startsWith('1/') || !personsOf(channel)) return server.memberCount(channel) + wk;
+    const views = [LEFT, RIGHT, OTHER].map((view) => server.memberCount(channel + view));
+    return views.reduce((sum, count) => sum + count, wk);
+  }
+
+  #putRight(channel: ChannelKey, wanted: number): void {
+    let opening = 0;
+    for (const session of this.#opening) if (session.hasJoined(channel)) opening += 1;
+    if (this.#memberCount(channel) + opening === wanted) return;
+    this.#options.registry.putRight(channel);
   }
 
   #publishViews(delivery: Delivery): void {
@@ -123,6 +186,13 @@ export function topicOf(channel: ChannelKey, viewer: Uid): string {
   if (!persons) return channel;
   if (persons[0] === viewer) return `${channel}${LEFT}`;
   return `${channel}${persons[1] === viewer ? RIGHT : OTHER}`;
+}
+
+/** What `topicOf` made a topic of. */
+export function channelOfTopic(topic: string): ChannelKey {
+  if (!topic.startsWith('1/') || !/#[012]$/.test(topic)) return topic as ChannelKey;
+  const channel = topic.slice(0, -LEFT.length) as ChannelKey;
+  return personsOf(channel) ? channel : (topic as ChannelKey);
 }
 
 function encodeFor(session: ClientSession, { channel, message }: Delivery): Buffer {

@@ -1,4 +1,5 @@
 import { OperationLog } from '../audit/operations/operation-log.ts';
+import type { LayerFacts } from '../audit/explain/port.ts';
 import type { Membership } from '../cluster/membership/port.ts';
 import type { PeerCalls } from '../cluster/calls/port.ts';
 import type { PeerTransport } from '../cluster/link/port.ts';
@@ -12,6 +13,7 @@ import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
 import { Presence } from '../messaging/presence.ts';
 import { RoutingIndex } from '../messaging/routing-index.ts';
 import type { SubscriptionTable } from '../messaging/subscription-table.ts';
+import { createDiagnosis, type Diagnosis } from './diagnosis.ts';
 import type { Outcomes } from './outcomes.ts';
 import { createServices, noteCatchingUp, tellInOrder } from './services.ts';
 import { createCalls, Repairs } from './upkeep.ts';
@@ -31,6 +33,8 @@ export interface CorePorts {
   readonly transport: PeerTransport;
   readonly fanout: Fanout;
   readonly log: Log;
+  /** What a session's socket really receives, for explanations; absent where there are no sockets. */
+  readonly describeSession?: LayerFacts['session'];
 }
 
 export interface CoreOptions {
@@ -75,6 +79,8 @@ export interface NodeCore {
   /** Every divergence that this node finds and what came of it. */
   readonly repairs: Repairs;
   readonly upkeep: Upkeep;
+  /** Explain, repair and verify, and the operation logs of all members as one. */
+  readonly diagnosis: Diagnosis;
   /** Questions to other members, and who answers theirs. */
   readonly calls: PeerCalls;
   /** As the roster has it. */
@@ -136,8 +142,13 @@ export async function createNodeCore(
     journal,
   });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
+  const diagnosis = createDiagnosis(ports, {
+    ...{ replica, replicator, routing, journal, repairs, calls, self },
+    digest: () => parts.services.subscriptions.digest(),
+  });
   return {
     ...parts,
+    diagnosis,
     ...{ replica, replicator, routing, self, journal, repairs, calls, upkeep },
     async start() {
       await replicator.start();
