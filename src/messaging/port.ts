@@ -36,10 +36,20 @@ export interface SubscriptionResult {
   readonly missing: readonly MemberId[];
 }
 
+/** Where the outcome of a call goes, exactly once: within the call or later. */
+export interface Sink<Value> {
+  settle(outcome: Outcome<Value>): void;
+  /** Where the store could not be read, and the like: what rejects a promise. */
+  fail(error: unknown): void;
+}
+
 /** Every call may refuse with systemError (15): disk failing, store catching up, queue full, stopping. */
 export interface Subscriptions {
   subscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>>;
   unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>>;
+  /** As `subscribe` and `unsubscribe`, of one uid, without the cost of promises. Never throws. */
+  subscribeInto(request: SubscriptionRequest, sink: Sink<SubscriptionResult>): void;
+  unsubscribeInto(request: SubscriptionRequest, sink: Sink<SubscriptionResult>): void;
   /** One outcome per channel, in their order; a refused channel leaves the others alone. */
   subscribeMany(request: ManySubscriptionsRequest): Promise<readonly Outcome<SubscriptionResult>[]>;
   unsubscribeMany(
@@ -99,6 +109,8 @@ export interface PublishResult {
 export interface Publisher {
   /** Resolves when durable here and, while a peer is live, on a second disk. */
   publish(request: PublishRequest): Promise<Outcome<PublishResult>>;
+  /** As `publish`, without the cost of promises. Never throws. */
+  publishInto(request: PublishRequest, sink: Sink<PublishResult>): void;
 }
 
 export interface DeviceToken {
@@ -145,6 +157,14 @@ export interface RoutedSession {
   /** Joins or leaves the fan-out of the channel. */
   join(channel: ChannelKey): void;
   leave(channel: ChannelKey): void;
+  /** Asked of its socket and not of what anybody remembers: the audits compare it with the index. */
+  hasJoined(channel: ChannelKey): boolean;
+  /** Of the socket too; about 0.2 µs a channel. */
+  joinedChannels(): readonly ChannelKey[];
+  /** To this session alone, after everything that was sent to it before. */
+  deliver(delivery: Delivery): void;
+  /** What this node had delivered before the session was attached; the registry writes it. */
+  deliveriesBefore: number;
   /** Ends the session because another device took its place (reason 12) or an operator asked. */
   kick(reason: ReasonCode, text: string): void;
 }
@@ -162,6 +182,10 @@ export interface SessionRegistry {
   /** Devices online on any live member. */
   online(uid: Uid): readonly OnlineDevice[];
   channelCountOf(session: RoutedSession): number;
+  /** How many sessions of this node have to be in the channel's fan-out. About 0.05 µs. */
+  sessionsIn(channel: ChannelKey): number;
+  /** The fan-out found another number: the channel's sessions are put right before this returns. */
+  putRight(channel: ChannelKey): void;
 }
 
 export interface OnlineDevice {

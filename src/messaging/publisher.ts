@@ -15,7 +15,7 @@ import type { Replica } from '../storage/replica-port.ts';
 import type { ChannelHeads } from './channel-heads.ts';
 import type { Delivery } from './delivery.ts';
 import type { MessageIds } from './message-ids.ts';
-import type { Publisher, PublishRequest, PublishResult } from './port.ts';
+import type { Publisher, PublishRequest, PublishResult, Sink } from './port.ts';
 import type { SendPermissions } from './send-permissions.ts';
 import type { WriteGate } from './write-gate.ts';
 
@@ -37,6 +37,10 @@ export interface PublisherOptions {
   readonly routedTimeoutMs: number;
 }
 
+/** The sink is told when the disk or a peer has answered. */
+type Later = typeof LATER;
+const LATER = 'later';
+
 /** It is part of a key whose parts are separated by U+0001. */
 const CONTROL = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
@@ -47,18 +51,41 @@ export class PublishService implements Publisher {
     this.#options = options;
   }
 
-  async publish(request: PublishRequest): Promise<Outcome<PublishResult>> {
-    const refusal = this.#refusal(request);
-    if (refusal) return refusal;
-    if (request.noPersist) return this.#publishTransient(request);
-    while (this.#options.heads.highest(request.channel) === undefined) {
-      await this.#options.heads.load(request.channel);
-    }
-    // From here to the staging nothing waits: the number and the write belong together.
-    return this.#options.gate.refusal() ?? this.#repeated(request) ?? this.#store(request);
+  publish(request: PublishRequest): Promise<Outcome<PublishResult>> {
+    return new Promise((settle, fail) => {
+      this.publishInto(request, { settle, fail });
+    });
   }
 
-  #store(request: PublishRequest): Promise<Outcome<PublishResult>> {
+  publishInto(request: PublishRequest, sink: Sink<PublishResult>): void {
+    let outcome: Outcome<PublishResult> | Later;
+    try {
+      outcome = this.#begin(request, sink);
+    } catch (error) {
+      sink.fail(error);
+      return;
+    }
+    if (outcome !== LATER) sink.settle(outcome);
+  }
+
+  /** Settles nothing before it returns: what it throws has to be the only word on the request. */
+  #begin(request: PublishRequest, sink: Sink<PublishResult>): Outcome<PublishResult> | Later {
+    const refusal = this.#refusal(request);
+    if (refusal) return refusal;
+    if (request.noPersist) return this.#publishTransient(request, sink);
+    const { heads, gate } = this.#options;
+    if (heads.highest(request.channel) === undefined) {
+      heads.load(request.channel).then(
+        () => this.publishInto(request, sink),
+        (error: unknown) => sink.fail(error),
+      );
+      return LATER;
+    }
+    // From here to the staging nothing waits: the number and the write belong together.
+    return gate.refusal() ?? this.#repeated(request, sink) ?? this.#store(request, sink);
+  }
+
+  #store(request: PublishRequest, sink: Sink<PublishResult>): Later {
     const { replica, heads, delivery, numbering } = this.#options;
     const { channel } = request;
     const messageSeq = nextSeq(heads.highest(channel)!, numbering);
@@ -69,15 +96,14 @@ export class PublishService implements Publisher {
     ];
     if (request.clientMsgNo !== '') drafts.push(this.#sendKeyDraft(request, message));
     for (const draft of this.#personDrafts(channel)) drafts.push(draft);
-    return new Promise((resolve) => {
-      const operation: Operation = replica.submit(shardOf(channel), drafts, () => {
-        this.#awaitSecondDisk(operation, (disks) => {
-          resolve({ ok: true, value: resultOf(message, disks) });
-        });
+    const operation: Operation = replica.submit(shardOf(channel), drafts, () => {
+      this.#awaitSecondDisk(operation, (disks) => {
+        sink.settle({ ok: true, value: resultOf(message, disks) });
       });
-      this.#options.journal?.because(operation, request.cause);
-      delivery.expect(operation, { message, exceptSession: request.exceptSession });
     });
+    this.#options.journal?.because(operation, request.cause);
+    delivery.expect(operation, { message, exceptSession: request.exceptSession });
+    return LATER;
   }
 
   #awaitSecondDisk(operation: Operation, done: (disks: number) => void): void {
@@ -90,10 +116,11 @@ export class PublishService implements Publisher {
     replication.awaitReach(operation, wanted, (reach) => done(Math.min(2, reach.disks)));
   }
 
-  /** A retry of a stored message: its first acknowledgement again, nothing is written. */
-  #repeated(
-    request: PublishRequest,
-  ): Outcome<PublishResult> | Promise<Outcome<PublishResult>> | undefined {
+  /**
+   * A retry of a stored message gets its first acknowledgement again, later, and nothing is written; one
+   * with another payload is refused. Undefined where the message is new.
+   */
+  #repeated(request: PublishRequest, sink: Sink<PublishResult>): Refusal | Later | undefined {
     if (request.clientMsgNo === '') return undefined;
     const { replica } = this.#options;
     const key = sendKeyKey(request.channel, request.sender, request.clientMsgNo);
@@ -108,30 +135,34 @@ export class PublishService implements Publisher {
     }
     const { messageId, messageSeq } = first;
     const { clientMsgNo } = request;
-    return new Promise((resolve) => {
-      // What is staged before this is on disk when it runs: the first write included.
-      replica.cover([], () => {
-        resolve({ ok: true, value: { messageId, messageSeq, clientMsgNo, disks: 1 } });
-      });
+    // What is staged before this is on disk when it runs: the first write included.
+    replica.cover([], () => {
+      sink.settle({ ok: true, value: { messageId, messageSeq, clientMsgNo, disks: 1 } });
     });
+    return LATER;
   }
 
   /** Sent to sessions that are connected now, stored nowhere, numbered by no channel. */
-  async #publishTransient(request: PublishRequest): Promise<Outcome<PublishResult>> {
-    const { delivery, replication, replica, gate } = this.#options;
+  #publishTransient(
+    request: PublishRequest,
+    sink: Sink<PublishResult>,
+  ): Outcome<PublishResult> | Later {
+    const { replication, replica, gate, journal, routedTimeoutMs } = this.#options;
     const pair = this.#personDrafts(request.channel);
-    if (pair.length > 0) {
-      const refusal = gate.refusal();
-      if (refusal) return refusal;
-      // The peer's node must route by the new pair before a message comes that is sent only once.
-      const wanted = { routed: 'all', timeoutMs: this.#options.routedTimeoutMs } as const;
-      await new Promise<void>((resolve) => {
-        const operation = replica.submit(shardOf(request.channel), pair, () => {
-          replication.awaitReach(operation, wanted, () => resolve());
-        });
-        this.#options.journal?.because(operation, request.cause);
-      });
-    }
+    if (pair.length === 0) return this.#send(request);
+    const refusal = gate.refusal();
+    if (refusal) return refusal;
+    // The peer's node must route by the new pair before a message comes that is sent only once.
+    const wanted = { routed: 'all', timeoutMs: routedTimeoutMs } as const;
+    const operation = replica.submit(shardOf(request.channel), pair, () => {
+      replication.awaitReach(operation, wanted, () => sink.settle(this.#send(request)));
+    });
+    journal?.because(operation, request.cause);
+    return LATER;
+  }
+
+  #send(request: PublishRequest): Outcome<PublishResult> {
+    const { delivery, replication } = this.#options;
     const message = this.#messageOf(request, 0);
     delivery.deliver(request.channel, message, request.exceptSession);
     replication.sendTransient(request.channel, request.sender, () => encodeMessage(message));

@@ -1,4 +1,4 @@
-import { contextOfDots, uniteContexts, type Context } from '../core/context.ts';
+import { contextOfDots, EMPTY_CONTEXT, uniteContexts, type Context } from '../core/context.ts';
 import type { Dot } from '../core/dot.ts';
 import { channelTypeOf, PERSON, type ChannelKey, type MemberId, type Uid } from '../core/ids.ts';
 import {
@@ -19,6 +19,7 @@ import type { Replica } from '../storage/replica-port.ts';
 import type {
   Cause,
   ManySubscriptionsRequest,
+  Sink,
   SubscriptionDigest,
   SubscriptionRequest,
   SubscriptionResult,
@@ -71,6 +72,36 @@ export class SubscriptionService implements Subscriptions {
     const refusal = this.#subscribeRefusal(request);
     if (refusal) return refusal;
     return this.#write(pairsOf(request), this.#subscribing(shardOf(request.channel), request));
+  }
+
+  subscribeInto(request: SubscriptionRequest, sink: Sink<SubscriptionResult>): void {
+    writeInto(sink, () => {
+      const refusal = this.#subscribeRefusal(request) ?? this.#options.gate.refusal();
+      if (refusal) return refusal;
+      const { replica } = this.#options;
+      const { channel } = request;
+      const shard = shardOf(channel);
+      const key = subscriptionKey(channel, request.uids[0]!);
+      const row = replica.read(key);
+      // Usually nothing is there, and then nothing is replaced.
+      const draft =
+        row.length === 0
+          ? { key, tag: 0, context: EMPTY_CONTEXT, value: EMPTY_VALUE, row }
+          : this.#subscribing(shard, request).draftOf({ channel, uid: request.uids[0]! });
+      return this.#writeOne(shard, draft, { request, sink });
+    });
+  }
+
+  unsubscribeInto(request: SubscriptionRequest, sink: Sink<SubscriptionResult>): void {
+    writeInto(sink, () => {
+      const refusal = this.#options.gate.refusal();
+      if (refusal) return refusal;
+      const { channel } = request;
+      const shard = shardOf(channel);
+      const uid = request.uids[0]!;
+      const draft = this.#unsubscribing(shard, request).draftOf({ channel, uid });
+      return this.#writeOne(shard, draft, { request, sink });
+    });
   }
 
   async unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>> {
@@ -167,6 +198,22 @@ export class SubscriptionService implements Subscriptions {
     return { shard, waitFor, cause, draftOf, writesMax };
   }
 
+  #writeOne(
+    shard: number,
+    draft: Draft,
+    { request, sink }: { request: SubscriptionRequest; sink: Sink<SubscriptionResult> },
+  ): undefined {
+    const { replica, journal } = this.#options;
+    const operation: Operation = replica.submit(shard, [draft], () => {
+      const { actor, first } = operation;
+      const receipts = [{ actor, shard, counter: first }];
+      this.#awaitRouted(operation, request.waitFor, (reached, missing) => {
+        sink.settle({ ok: true, value: { receipts, reached, missing } });
+      });
+    });
+    journal?.because(operation, request.cause);
+  }
+
   /** Pairs of one shard, in operations of at most `writesMax`. */
   async #write(
     pairs: readonly Pair[],
@@ -202,16 +249,25 @@ export class SubscriptionService implements Subscriptions {
     receipts: readonly Dot[],
     waitFor: WaitFor,
   ): Promise<Outcome<SubscriptionResult>> {
-    const done = (missing: readonly MemberId[], reached: WaitFor): Outcome<SubscriptionResult> => ({
-      ok: true,
-      value: { receipts, reached, missing },
-    });
-    if (waitFor === 'local') return Promise.resolve(done([], 'local'));
-    const wanted = { routed: waitFor, timeoutMs: this.#options.routedTimeoutMs } as const;
     return new Promise((resolve) => {
-      this.#options.replication.awaitReach(operation, wanted, (reach: Reach) => {
-        resolve(done(reach.missing, reach.missing.length === 0 ? 'all' : reachedOf(reach)));
+      this.#awaitRouted(operation, waitFor, (reached, missing) => {
+        resolve({ ok: true, value: { receipts, reached, missing } });
       });
+    });
+  }
+
+  #awaitRouted(
+    operation: Operation,
+    waitFor: WaitFor,
+    done: (reached: WaitFor, missing: readonly MemberId[]) => void,
+  ): void {
+    if (waitFor === 'local') {
+      done('local', []);
+      return;
+    }
+    const wanted = { routed: waitFor, timeoutMs: this.#options.routedTimeoutMs } as const;
+    this.#options.replication.awaitReach(operation, wanted, (reach) => {
+      done(reach.missing.length === 0 ? 'all' : reachedOf(reach), reach.missing);
     });
   }
 
@@ -245,6 +301,18 @@ export class SubscriptionService implements Subscriptions {
     if (full === undefined) return undefined;
     return refuse(REASON.rateLimited, `${full} has as many subscriptions as one user may have`);
   }
+}
+
+/** `write` settles nothing before it returns: what it throws has to be the only word on the request. */
+function writeInto(sink: Sink<SubscriptionResult>, write: () => Refusal | undefined): void {
+  let refusal: Refusal | undefined;
+  try {
+    refusal = write();
+  } catch (error) {
+    sink.fail(error);
+    return;
+  }
+  if (refusal) sink.settle(refusal);
 }
 
 function pairsOf({ channel, uids }: ChannelPart): Pair[] {

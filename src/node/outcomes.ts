@@ -1,7 +1,9 @@
 import type {
   ManySubscriptionsRequest,
   Publisher,
+  PublishResult,
   Services,
+  Sink,
   SubscriptionRequest,
   SubscriptionResult,
   Subscriptions,
@@ -48,19 +50,32 @@ const SAMPLE = 16;
 function countPublishes(inner: Publisher, outcomes: Outcomes, facts: Facts): Publisher {
   const { livePeers, clock } = facts;
   let calls = 0;
+  const note = (outcome: Outcome<PublishResult>): void => {
+    if (!outcome.ok) outcomes.publishesRefused += 1;
+    else {
+      outcomes.published += 1;
+      if (outcome.value.disks === 1 && livePeers() > 0) outcomes.shortOfDisk += 1;
+    }
+  };
+  const publishInto: Publisher['publishInto'] = (request, sink) => {
+    const startMs = calls++ % SAMPLE === 0 ? clock.monotonicMs() : undefined;
+    inner.publishInto(request, {
+      settle(outcome) {
+        if (startMs !== undefined) {
+          outcomes.observePublish?.((clock.monotonicMs() - startMs) / 1000);
+        }
+        note(outcome);
+        sink.settle(outcome);
+      },
+      fail: (error) => sink.fail(error),
+    });
+  };
   return {
-    async publish(request) {
-      const sampled = calls++ % SAMPLE === 0;
-      const startMs = sampled ? clock.monotonicMs() : 0;
-      const outcome = await inner.publish(request);
-      if (sampled) outcomes.observePublish?.((clock.monotonicMs() - startMs) / 1000);
-      if (!outcome.ok) outcomes.publishesRefused += 1;
-      else {
-        outcomes.published += 1;
-        if (outcome.value.disks === 1 && livePeers() > 0) outcomes.shortOfDisk += 1;
-      }
-      return outcome;
-    },
+    publishInto,
+    publish: (request) =>
+      new Promise((settle, fail) => {
+        publishInto(request, { settle, fail });
+      }),
   };
 }
 
@@ -103,6 +118,16 @@ function countSubscriptions(
     return results;
   };
   return {
+    subscribeInto: (request, sink) =>
+      inner.subscribeInto(
+        request,
+        noted(sink, (outcome) => note('subscribed', request, outcome)),
+      ),
+    unsubscribeInto: (request, sink) =>
+      inner.unsubscribeInto(
+        request,
+        noted(sink, (outcome) => note('unsubscribed', request, outcome)),
+      ),
     subscribe: (request) => one('subscribed', request, inner.subscribe(request)),
     unsubscribe: (request) => one('unsubscribed', request, inner.unsubscribe(request)),
     subscribeMany: (request) => many('subscribed', request, inner.subscribeMany(request)),
@@ -116,5 +141,15 @@ function countSubscriptions(
     subscribersOf: (channel, after, limit) => inner.subscribersOf(channel, after, limit),
     channelsOf: (uid, after, limit) => inner.channelsOf(uid, after, limit),
     digest: () => inner.digest(),
+  };
+}
+
+function noted<Value>(sink: Sink<Value>, note: (outcome: Outcome<Value>) => void): Sink<Value> {
+  return {
+    settle(outcome) {
+      note(outcome);
+      sink.settle(outcome);
+    },
+    fail: (error) => sink.fail(error),
   };
 }

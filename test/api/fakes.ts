@@ -50,6 +50,8 @@ export class FakeServices {
       subscriptions: {
         subscribe: (request) => this.#change(request, (set, uid) => set.add(uid)),
         unsubscribe: (request) => this.#change(request, (set, uid) => set.delete(uid)),
+        subscribeInto: notAsked,
+        unsubscribeInto: notAsked,
         subscribeMany: () => Promise.reject(new Error('not asked for here')),
         unsubscribeMany: () => Promise.reject(new Error('not asked for here')),
         unsubscribeAll: (channel) =>
@@ -67,6 +69,7 @@ export class FakeServices {
         digest: () => Promise.resolve({ subscriptions: 0, digest: '' }),
       },
       publisher: {
+        publishInto: notAsked,
         publish: (request) =>
           this.#write(() => {
             this.published.push(request);
@@ -97,6 +100,8 @@ export class FakeServices {
         sessionsOf: () => [],
         online: (uid) => this.online.filter((device) => device.uid === uid),
         channelCountOf: () => 0,
+        sessionsIn: () => 0,
+        putRight: () => {},
       },
     };
   }
@@ -223,4 +228,9 @@ export async function withApi(
   } finally {
     await api.stop();
   }
+}
+
+/** What only client sessions call. */
+function notAsked(): never {
+  throw new Error('not asked for here');
 }

@@ -10,6 +10,7 @@ import type {
   RoutedSession,
   Services,
   SessionRegistry,
+  Sink,
   SubscriptionRequest,
   SubscriptionResult,
   Subscriptions,
@@ -17,6 +18,13 @@ import type {
 
 function notFaked(): never {
   throw new Error('not faked');
+}
+
+function settleInto<Value>(sink: Sink<Value>, outcome: Promise<Outcome<Value>>): void {
+  outcome.then(
+    (value) => sink.settle(value),
+    (error: unknown) => sink.fail(error),
+  );
 }
 
 /** The services on a few maps: what is published comes back through the fan-out at once. */
@@ -41,6 +49,14 @@ export class FakeServices {
     directory: this.#directory(),
     sessions: this.#sessions(),
   };
+
+  /** Channels whose number of members was not what it should be. */
+  readonly putRight: ChannelKey[] = [];
+
+  sessionsIn(channel: ChannelKey): number {
+    const uids = this.subscribers.get(channel);
+    return [...this.attached].filter(({ uid }) => uids?.has(uid)).length;
+  }
 
   sessionsOf(uid: string): RoutedSession[] {
     return [...this.attached].filter((session) => session.uid === uid);
@@ -67,22 +83,26 @@ export class FakeServices {
         missing: [],
       },
     });
+    const subscribe: Subscriptions['subscribe'] = async (request) => {
+      await this.gate;
+      if (this.refusal) return this.refusal;
+      for (const uid of request.uids) this.subscribe(request.channel, uid);
+      return result(request);
+    };
+    const unsubscribe: Subscriptions['unsubscribe'] = async (request) => {
+      await this.gate;
+      this.unsubscribed.push(request);
+      for (const uid of request.uids) {
+        this.subscribers.get(request.channel)?.delete(uid);
+        for (const session of this.sessionsOf(uid)) session.leave(request.channel);
+      }
+      return result(request);
+    };
     return {
-      subscribe: async (request) => {
-        await this.gate;
-        if (this.refusal) return this.refusal;
-        for (const uid of request.uids) this.subscribe(request.channel, uid);
-        return result(request);
-      },
-      unsubscribe: async (request) => {
-        await this.gate;
-        this.unsubscribed.push(request);
-        for (const uid of request.uids) {
-          this.subscribers.get(request.channel)?.delete(uid);
-          for (const session of this.sessionsOf(uid)) session.leave(request.channel);
-        }
-        return result(request);
-      },
+      subscribe,
+      unsubscribe,
+      subscribeInto: (request, sink) => settleInto(sink, subscribe(request)),
+      unsubscribeInto: (request, sink) => settleInto(sink, unsubscribe(request)),
       subscribeMany: notFaked,
       unsubscribeMany: notFaked,
       unsubscribeAll: notFaked,
@@ -94,14 +114,16 @@ export class FakeServices {
   }
 
   #publisher(): Publisher {
+    const publish = async (request: PublishRequest): Promise<Outcome<PublishResult>> => {
+      this.published.push(request);
+      await this.gate;
+      if (this.publishError) throw this.publishError;
+      if (this.refusal) return this.refusal;
+      return { ok: true, value: this.publish(request) };
+    };
     return {
-      publish: async (request): Promise<Outcome<PublishResult>> => {
-        this.published.push(request);
-        await this.gate;
-        if (this.publishError) throw this.publishError;
-        if (this.refusal) return this.refusal;
-        return { ok: true, value: this.publish(request) };
-      },
+      publish,
+      publishInto: (request, sink) => settleInto(sink, publish(request)),
     };
   }
 
@@ -148,6 +170,8 @@ export class FakeServices {
       detach: (session) => void this.attached.delete(session),
       sessions: () => this.attached,
       sessionsOf: (uid) => this.sessionsOf(uid),
+      sessionsIn: (channel) => this.sessionsIn(channel),
+      putRight: (channel) => void this.putRight.push(channel),
       online: () => [],
       channelCountOf: (session) =>
         [...this.subscribers.values()].filter((uids) => uids.has(session.uid)).length,

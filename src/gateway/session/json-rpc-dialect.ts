@@ -1,4 +1,5 @@
 import { isUsualRecvack } from '../codec/json-rpc-recvack.ts';
+import { scanUsual } from '../codec/json-rpc-scan.ts';
 import { JSON_RPC_ERROR, parseJsonRpc } from '../codec/json-rpc-parse.ts';
 import {
   encodeConnectResult,
@@ -28,7 +29,7 @@ export const jsonRpcDialect: Dialect = {
       session.acknowledge();
       return;
     }
-    const frame = parseJsonRpc(bytes);
+    const frame = scanUsual(bytes) ?? parseJsonRpc(bytes);
     if (frame.kind !== 'bad') {
       session.handle(frame);
       return;

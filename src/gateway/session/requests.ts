@@ -4,7 +4,14 @@ import type { ChannelKey, Uid } from '../../core/ids.ts';
 import { personChannel } from '../../core/placement.ts';
 import { REASON, refuse, type Outcome, type Refusal } from '../../core/reason-code.ts';
 import { SETTING, SUBSCRIBE } from '../codec/frame.ts';
-import type { ClientFrame, ConnectFrame, SendFrame, SubscriptionFrame } from '../codec/frame.ts';
+import type { PublishResult, Sink, SubscriptionResult } from '../../messaging/port.ts';
+import type {
+  ClientFrame,
+  ConnectFrame,
+  Ref,
+  SendFrame,
+  SubscriptionFrame,
+} from '../codec/frame.ts';
 import { CLOSE, type ClientSession } from './session.ts';
 
 /** What a client may leave set in a message: the other bits speak of one connection only. */
@@ -118,8 +125,8 @@ function handleSend(session: ClientSession, frame: SendFrame): void {
     return;
   }
   session.pending += 1;
-  room.services.publisher
-    .publish({
+  room.services.publisher.publishInto(
+    {
       sender: uid,
       channel: channel.value,
       clientMsgNo: frame.clientMsgNo,
@@ -132,17 +139,49 @@ function handleSend(session: ClientSession, frame: SendFrame): void {
       expire: frame.expire,
       cause: 'client',
       exceptSession: session.id,
-    })
-    .then(
-      (outcome) => {
-        session.pending -= 1;
-        dialect!.replySend(session, frame.ref, outcome);
-      },
-      (error: unknown) => {
-        session.pending -= 1;
-        dialect!.replySend(session, frame.ref, failed(session, 'publish', error));
-      },
-    );
+    },
+    new SendReply(session, frame.ref),
+  );
+}
+
+/** Answers one send. */
+class SendReply implements Sink<PublishResult> {
+  readonly #session: ClientSession;
+  readonly #ref: Ref;
+
+  constructor(session: ClientSession, ref: Ref) {
+    this.#session = session;
+    this.#ref = ref;
+  }
+
+  settle(outcome: Outcome<PublishResult>): void {
+    this.#session.pending -= 1;
+    this.#session.dialect!.replySend(this.#session, this.#ref, outcome);
+  }
+
+  fail(error: unknown): void {
+    this.settle(failed(this.#session, 'publish', error));
+  }
+}
+
+/** Answers one subscribe or unsubscribe. */
+class SubscriptionReply implements Sink<SubscriptionResult> {
+  readonly #session: ClientSession;
+  readonly #frame: SubscriptionFrame;
+
+  constructor(session: ClientSession, frame: SubscriptionFrame) {
+    this.#session = session;
+    this.#frame = frame;
+  }
+
+  settle(outcome: Outcome<SubscriptionResult>): void {
+    this.#session.pending -= 1;
+    this.#session.dialect!.replySubscription(this.#session, this.#frame, outcome);
+  }
+
+  fail(error: unknown): void {
+    this.settle(failed(this.#session, 'subscription', error));
+  }
 }
 
 function admitSend(session: ClientSession, frame: SendFrame): Outcome<ChannelKey> {
@@ -181,20 +220,9 @@ function handleSubscription(session: ClientSession, frame: SubscriptionFrame): v
   const { channel, receipts } = admitted.value;
   const request = { channel, uids: [session.uid], cause: 'client', waitFor: 'all' } as const;
   session.pending += 1;
-  const done =
-    frame.action === SUBSCRIBE
-      ? subscriptions.subscribe(request)
-      : subscriptions.unsubscribe({ ...request, receipts });
-  done.then(
-    (outcome) => {
-      session.pending -= 1;
-      dialect!.replySubscription(session, frame, outcome);
-    },
-    (error: unknown) => {
-      session.pending -= 1;
-      dialect!.replySubscription(session, frame, failed(session, 'subscription', error));
-    },
-  );
+  const reply = new SubscriptionReply(session, frame);
+  if (frame.action === SUBSCRIBE) subscriptions.subscribeInto(request, reply);
+  else subscriptions.unsubscribeInto({ ...request, receipts }, reply);
 }
 
 function admitSubscription(

@@ -17,6 +17,11 @@ import type {
 
 const ACTOR = '00000000000000aa' as ActorId;
 
+/** What only client sessions call. */
+function notAsked(): never {
+  throw new Error('not asked for here');
+}
+
 /** A table in memory that can refuse, and can be held back. */
 export class FakeSubscriptions implements Subscriptions, SubscriptionListing {
   readonly table = new Map<ChannelKey, Set<Uid>>();
@@ -36,6 +41,9 @@ export class FakeSubscriptions implements Subscriptions, SubscriptionListing {
   unsubscribe(request: SubscriptionRequest): Promise<Outcome<SubscriptionResult>> {
     return this.#change('unsubscribe', request);
   }
+
+  subscribeInto = notAsked;
+  unsubscribeInto = notAsked;
 
   subscribeMany({ channels, ...how }: ManySubscriptionsRequest) {
     return Promise.all(channels.map((part) => this.subscribe({ ...part, ...how })));
@@ -122,8 +130,17 @@ export class FakeSession implements RoutedSession {
     this.uid = uid as Uid;
   }
 
+  deliveriesBefore = 0;
+
   join(): void {}
   leave(): void {}
+  deliver(): void {}
+  hasJoined(): boolean {
+    return true;
+  }
+  joinedChannels(): readonly ChannelKey[] {
+    return [];
+  }
   kick(reason: number, text: string): void {
     this.kicks.push(`${reason} ${text}`);
   }
@@ -135,6 +152,7 @@ export class FakeServices implements Services {
   readonly published: PublishRequest[] = [];
   publishOutcome: Outcome<PublishResult> | undefined;
   readonly publisher = {
+    publishInto: notAsked,
     publish: async (request: PublishRequest): Promise<Outcome<PublishResult>> => {
       this.published.push(request);
       const { clientMsgNo } = request;
@@ -149,6 +167,8 @@ export class FakeServices implements Services {
     sessionsOf: (uid) => this.connected.filter((session) => session.uid === uid),
     online: () => [],
     channelCountOf: () => 2,
+    sessionsIn: () => 0,
+    putRight: () => {},
   };
   readonly directory = undefined as unknown as Services['directory'];
 }

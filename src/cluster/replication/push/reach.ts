@@ -43,6 +43,8 @@ export class ReachTracker {
   await(operation: Operation, wanted: ReachWanted, done: (reach: Reach) => void): void {
     const range = rangeOf(operation);
     const peers = this.#options.peers();
+    // A lone node: nobody to wait for, and this is asked for every write.
+    if (peers.length === 0) return done(ALONE);
     const waiter: Waiter = {
       range,
       wanted,
@@ -128,6 +130,8 @@ export class ReachTracker {
     return { disks: 1 + disks.size, routed: 1 + routed.size, missing };
   }
 }
+
+const ALONE: Reach = { disks: 1, routed: 1, missing: [] };
 
 /** Invariant: true at once where no awaited peer is left that could still change the answer. */
 function reached({ wanted, awaited, disks, routed }: Waiter): boolean {
