@@ -31,14 +31,14 @@ export interface LiveScanOptions {
 const REST_MS_MIN = 5;
 /** Rows after which the scan gives way even where no time seems to have passed (a simulated clock). */
 const ROWS_AT_ONCE_MAX = 5_000;
-/** Keys written during one read; beyond, what was read is dropped and read again. */
+/** Keys written before the cursor that are kept; beyond, the scan is opened anew at its cursor. */
 const NOTED_MAX = 50_000;
 
 /**
  * A walk over rows in key order whose result is right though rows are written meanwhile: what it has
  * collected is at every moment that of the rows up to its cursor as they are now. A write behind the
- * cursor is the caller's to take in (`passed` says so); one before it will be met; one between the
- * chunk that is being read and the cursor is noted and read once more.
+ * cursor is the caller's to take in (`passed` says so); one before it is noted and read when the cursor
+ * comes there, because the chunk that is on its way may be older.
  */
 export class LiveScan {
   readonly #options: LiveScanOptions;
@@ -72,13 +72,13 @@ export class LiveScan {
     let rows = store.scan({ gte, lt })[Symbol.asyncIterator]();
     for (;;) {
       const from = this.#nowMs();
-      this.#noted.clear();
+      if (this.#noted.size > NOTED_MAX) {
+        // A read that starts now sees all of them.
+        this.#noted.clear();
+        rows = store.scan({ gte: this.#cursor, lt })[Symbol.asyncIterator]();
+      }
       const { value: chunk = [], done } = await rows.next();
       if (signal.aborted) return false;
-      if (this.#noted.size > NOTED_MAX) {
-        rows = store.scan({ gte: this.#cursor, lt })[Symbol.asyncIterator]();
-        continue;
-      }
       const next = done ? lt : keyAfter(chunk.at(-1)![0]);
       this.#visitChunk(chunk, next, visit);
       await this.#rest(chunk.length, this.#nowMs() - from);
@@ -86,12 +86,16 @@ export class LiveScan {
     }
   }
 
-  /** In one tick: rows, what was written meanwhile, and the cursor belong together. */
+  /**
+   * In one tick: rows, what was written meanwhile, and the cursor belong together. Keys past the chunk
+   * stay noted, for the store may have read the end of the range already.
+   */
   #visitChunk(chunk: readonly KeyValue[], next: string, visit: Visit): void {
     for (const [key, value] of chunk) if (!this.#noted.has(key)) visit(key, value);
     for (const key of this.#noted) {
-      if (compareKeys(key, this.#cursor) < 0 || compareKeys(key, next) >= 0) continue;
-      const value = this.#options.store.get(key);
+      if (compareKeys(key, next) >= 0) continue;
+      this.#noted.delete(key);
+      const value = compareKeys(key, this.#cursor) < 0 ? undefined : this.#options.store.get(key);
       if (value) visit(key, value);
     }
     this.#cursor = next;
