@@ -9,6 +9,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { systemRuntime } from '../runtime/system.ts';
+import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
 import type * as wire from './messages.ts';
 import { loadAdminProto } from './proto.ts';
@@ -116,6 +117,25 @@ export class AdminClient {
 
   sessions(request: Ask<wire.SessionsRequest> = {}): AsyncGenerator<wire.Session> {
     return this.#read('Sessions', request, { deadline: this.#deadline() });
+  }
+
+  explain(request: Ask<diagnosis.PairRequest>): Promise<diagnosis.Explanation> {
+    return this.#unary('Explain', request);
+  }
+
+  repair(request: Ask<diagnosis.PairRequest>): Promise<diagnosis.RepairReply> {
+    return this.#unary('Repair', request);
+  }
+
+  operationLog(
+    request: Ask<diagnosis.OperationLogRequest> = {},
+  ): Promise<diagnosis.OperationLogReply> {
+    return this.#unary('OperationLog', request);
+  }
+
+  /** Until it has ended, or the signal aborts: then the node ends its run. */
+  verify(signal: AbortSignal): AsyncGenerator<diagnosis.VerifyState> {
+    return this.#read('Verify', {}, { signal });
   }
 
   /** Until the signal aborts (then it just ends) or the connection is lost (then it throws). */

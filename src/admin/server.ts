@@ -16,8 +16,10 @@ import type { Runtime } from '../runtime/port.ts';
 import { accessInterceptor, isLoopback } from './access.ts';
 import { serveBulk, type BulkOptions } from './calls/bulk.ts';
 import { AdminError, toStatus } from './errors.ts';
+import { DiagnosisService, type DiagnosisCalls } from './calls/diagnosis.ts';
 import { listSubscriptions, type ListOptions } from './calls/list.ts';
 import { toMembersReply } from './calls/member-view.ts';
+import type { VerifyState } from './diagnosis-messages.ts';
 import type {
   BulkReply,
   BulkRequest,
@@ -47,6 +49,8 @@ export interface AdminServerOptions {
   readonly events: EventFeed;
   /** Absent: listing every subscription is UNIMPLEMENTED, by channel and by uid goes. */
   readonly listing?: SubscriptionListing | undefined;
+  /** Absent: Explain, Repair, Verify and OperationLog are UNIMPLEMENTED. */
+  readonly diagnosis?: DiagnosisCalls | undefined;
   /** Valid bearer tokens, more than one while they rotate. Empty is allowed on loopback only. */
   readonly tokens: readonly string[];
   /** Plain text where absent; TLS and client certificates come in here. */
@@ -146,6 +150,7 @@ export class AdminServer {
 
   #implementation(): UntypedServiceImplementation {
     const { services, cluster, events, listing, runtime } = this.#options;
+    const diagnosis = new DiagnosisService(this.#options.diagnosis);
     const limits = this.#limits;
     const onDefect = (error: unknown): void => this.#logDefect('SubscribeBulk', error);
     const subscriptionOptions = { services, cluster, limits };
@@ -178,6 +183,12 @@ export class AdminServer {
       Watch: this.#stream((call: ServerWritableStream<WatchRequest, WatchEvent>, signal) =>
         serveWatch(watchOptions, call, signal),
       ),
+      Explain: this.#unary((request) => diagnosis.explain(request)),
+      Repair: this.#unary((request) => diagnosis.repair(request)),
+      Verify: this.#stream((call: ServerWritableStream<object, VerifyState>, signal) =>
+        diagnosis.verify(call, signal),
+      ),
+      OperationLog: this.#unary((request) => diagnosis.log(request)),
     };
   }
 

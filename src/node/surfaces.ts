@@ -70,6 +70,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     },
     events: parts.events,
     listing: core.table,
+    diagnosis: core.diagnosis,
     tokens: config.admin.tokens,
     runtime,
     log: log.child({ room: 'admin' }),

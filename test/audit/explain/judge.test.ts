@@ -22,7 +22,7 @@ interface Example {
 const GONE = { damaged: false, entries: [], reverse: false };
 const LOST = { row: GONE };
 const ON = { sessions: [session()] };
-const OUT = { sessions: [session({ joined: false })], index: 'absent' } as const;
+const OUT: Partial<MemberFacts> = { sessions: [session({ joined: false })], index: 'absent' };
 const NONE = [member(1, LOST), member(2, LOST), member(3, LOST)];
 const BAN = { reason: 'ban', entries: [{ ...put(9, 120_000), context: [] }] };
 const REMOVED = { damaged: false, entries: [removal(8, 7)], reverse: false };
