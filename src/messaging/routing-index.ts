@@ -1,4 +1,5 @@
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
+import { hash32 } from '../core/placement.ts';
 import { isLive, type Row } from '../core/row.ts';
 import { denyKey, rangeEnd, reversePrefix, splitRowKey, subscriptionKey } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
@@ -27,6 +28,7 @@ interface LiveUser {
   loading: Promise<void> | undefined;
 }
 
+const RECENT_CHANNELS = 1024;
 const NOBODY: readonly RoutedSession[] = [];
 const NO_CHANNELS: readonly ChannelKey[] = [];
 
@@ -42,6 +44,8 @@ export class RoutingIndex implements SessionRegistry {
   readonly #channels = new Map<ChannelKey, number>();
   /** Users some of whose channels were left out; each is told of once while connected. */
   readonly #overLimit = new Set<Uid>();
+  /** The same text as in `#channels` for channels of many, so that each user does not hold a copy. */
+  readonly #recent: (ChannelKey | undefined)[] = Array.from({ length: RECENT_CHANNELS });
 
   constructor(options: RoutingIndexOptions) {
     this.#options = options;
@@ -203,7 +207,7 @@ export class RoutingIndex implements SessionRegistry {
   }
 
   #join(user: LiveUser, channel: ChannelKey): void {
-    user.channels = withValue(user.channels, channel);
+    user.channels = withValue(user.channels, this.#shared(channel));
     const members = this.#channels.get(channel) ?? 0;
     this.#channels.set(channel, members + 1);
     if (members === 0) this.#options.presence.wants(channel);
@@ -214,6 +218,15 @@ export class RoutingIndex implements SessionRegistry {
     user.channels = withoutValue(user.channels, channel);
     for (const session of user.sessions) session.leave(channel);
     this.#released(channel);
+  }
+
+  /** One text for equal channels that were joined not long ago. */
+  #shared(channel: ChannelKey): ChannelKey {
+    const slot = hash32(channel) % RECENT_CHANNELS;
+    const recent = this.#recent[slot];
+    if (recent === channel) return recent;
+    this.#recent[slot] = channel;
+    return channel;
   }
 
   #released(channel: ChannelKey): void {

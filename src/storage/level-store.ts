@@ -1,17 +1,21 @@
-import { Level } from 'level';
 import type { Runtime, Timer } from '../runtime/port.ts';
 import { StoreError } from './errors.ts';
 import { DELETED, type StagedRows } from './group.ts';
 import { GroupCommit } from './group-commit.ts';
+import { makeLevelDatabase, type LevelDatabase } from './level-database.ts';
 import { scanMerged, CHUNK_ROWS_MAX, type DiskRange, type DiskRows } from './overlay.ts';
 import type { KeyValue, Mutation, ScanRange, Store, StoreLocation, StoreStatus } from './port.ts';
 import {
   asidePath,
   damaged,
   levelFolder,
+  markedAsides,
   moveAside,
   prepareFolder,
   probeSpace,
+  readMark,
+  removeMark,
+  writeMark,
 } from './store-directory.ts';
 
 /**
@@ -20,8 +24,6 @@ import {
  * - os: each group reaches the kernel. Survives kill -9.
  */
 export type SyncMode = 'commit' | 'interval' | 'os';
-
-export type LevelDatabase = Level<string, Uint8Array>;
 
 export interface LevelStoreOptions {
   /** The store's folder; stores that are set aside go beside it. */
@@ -69,7 +71,7 @@ export class LevelStoreLocation implements StoreLocation {
       writeBufferBytes: 8 * 1024 * 1024,
       retryMinMs: 100,
       retryMaxMs: 5_000,
-      makeDatabase: (folder) => new Level<string, Uint8Array>(folder, { valueEncoding: 'view' }),
+      makeDatabase: makeLevelDatabase,
       ...options,
     };
   }
@@ -85,7 +87,24 @@ export class LevelStoreLocation implements StoreLocation {
     if (this.#opened?.isClosed() === false) {
       throw new StoreError('STORE_LOCKED', `close the store in ${path} before it is set aside`);
     }
+    await writeMark(path, reason);
     return moveAside(path, { reason, wallMs: runtime.clock.wallMs() });
+  }
+
+  condemn(reason: string): Promise<void> {
+    return writeMark(this.#settings.path, reason);
+  }
+
+  condemned(): Promise<string | undefined> {
+    return readMark(this.#settings.path);
+  }
+
+  async unreadAside(): Promise<string | undefined> {
+    return (await markedAsides(this.#settings.path)).at(-1);
+  }
+
+  async noteRead(name: string): Promise<void> {
+    await removeMark(await asidePath(this.#settings.path, name));
   }
 
   async openAside(name: string): Promise<Store> {

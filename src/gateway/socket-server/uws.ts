@@ -55,7 +55,7 @@ class UwsSocket<Data> implements Socket<Data> {
     this.#server = server;
     this.native = native;
     this.data = undefined;
-    this.remoteAddress = addressText(native.getRemoteAddressAsText());
+    this.remoteAddress = server.shared(addressText(native.getRemoteAddressAsText()));
   }
 
   send(frame: Uint8Array | string): boolean {
@@ -117,6 +117,7 @@ class UwsServer<Data> implements SocketServer<Data> {
   readonly #sockets = new Set<UwsSocket<Data>>();
   #listener: object | undefined;
   #unflushed: UwsSocket<Data>[] = [];
+  #lastAddress = '';
   /** The socket whose message is being handled. */
   handling: UwsSocket<Data> | undefined = undefined;
 
@@ -170,6 +171,12 @@ class UwsServer<Data> implements SocketServer<Data> {
         resolve(this.#native.us_socket_local_port(listener));
       });
     });
+  }
+
+  /** Many clients come from one address, of a proxy or a test: then they share its text. */
+  shared(address: string): string {
+    if (address !== this.#lastAddress) this.#lastAddress = address;
+    return this.#lastAddress;
   }
 
   flushLater(socket: UwsSocket<Data>): void {

@@ -1,12 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Level } from 'level';
-import {
-  LevelStoreLocation,
-  type LevelDatabase,
-  type LevelStoreOptions,
-} from '../../../src/storage/level-store.ts';
+import { LevelStoreLocation, type LevelStoreOptions } from '../../../src/storage/level-store.ts';
+import { makeLevelDatabase, type LevelDatabase } from '../../../src/storage/level-database.ts';
 import { testRuntime } from '../../support/runtime.ts';
 import type { Bench } from './contract.ts';
 
@@ -26,7 +22,7 @@ export async function makeLevelBench(
   const synced: boolean[] = [];
   let failing = false;
   const makeDatabase = (name: string): LevelDatabase => {
-    const database = new Level<string, Uint8Array>(name, { valueEncoding: 'view' });
+    const database = makeLevelDatabase(name);
     const batch = database.batch.bind(database) as () => ReturnType<LevelDatabase['batch']>;
     const open = database.open.bind(database);
     let background: Error | undefined;
