@@ -78,7 +78,11 @@ export class ClientGateway {
     this.fanout = new GatewayFanout({
       server: this.#server,
       sessionOf: (id) => this.#sessions.get(id),
-      registry: { sessionsOf: (uid) => this.#services?.sessions.sessionsOf(uid) ?? [] },
+      registry: {
+        sessionsOf: (uid) => this.#services?.sessions.sessionsOf(uid) ?? [],
+        sessionsIn: (channel) => this.#services?.sessions.sessionsIn(channel) ?? 0,
+        putRight: (channel) => this.#services?.sessions.putRight(channel),
+      },
       counters: this.counters,
     });
   }

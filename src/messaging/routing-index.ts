@@ -19,12 +19,25 @@ export interface RoutingIndexOptions {
   readonly channelsPerUserMax: number;
   readonly onOverLimit: (uid: Uid, channelsMax: number) => void;
   readonly onSession: (session: RoutedSession, change: 'connected' | 'disconnected') => void;
+  /** What this node has delivered so far: noted where a session or a user begins to miss something. */
+  readonly deliveries?: (() => number) | undefined;
+  /** The fan-out of a channel has another number of members than `sessionsIn` says. */
+  readonly onCountDiffers?: ((channel: ChannelKey) => void) | undefined;
+  /** The disk has the reverse of a subscription and not the subscription; it is routed all the same. */
+  readonly onLost?: ((channel: ChannelKey, uid: Uid) => void) | undefined;
+  /**
+   * A live subscription came with a merge of rows and not by an operation: it may be older than this
+   * session's connection. True where the callee brings what was missed and then calls `restore`.
+   */
+  readonly onMerged?: ((channel: ChannelKey, uid: Uid) => boolean) | undefined;
 }
 
 interface LiveUser {
   /** Replaced and never changed: an array that grows by `push` takes room for seventeen. */
   sessions: readonly RoutedSession[];
   channels: FewOrMany<ChannelKey>;
+  /** Of the hashes of `channels`, modulo 2^32, kept by the mutations themselves. */
+  sum: number;
   loading: Promise<void> | undefined;
 }
 
@@ -54,12 +67,16 @@ export class RoutingIndex implements SessionRegistry {
   async attach(session: RoutedSession): Promise<void> {
     let user = this.#users.get(session.uid);
     if (!user) {
-      user = { sessions: NOBODY, channels: NO_CHANNELS, loading: undefined };
+      user = { sessions: NOBODY, channels: NO_CHANNELS, sum: 0, loading: undefined };
       this.#users.set(session.uid, user);
     }
     // First of all, so that durable changes reach the session while its channels are still being read.
     user.sessions = user.sessions.concat([session]);
-    for (const channel of user.channels) session.join(channel);
+    session.deliveriesBefore = this.#options.deliveries?.() ?? 0;
+    for (const channel of user.channels) {
+      this.#channels.set(channel, this.sessionsIn(channel) + 1);
+      session.join(channel);
+    }
     if (user.sessions.length === 1) user.loading = this.#load(session.uid, user);
     this.#options.presence.arrived(session);
     this.#options.onSession(session, 'connected');
@@ -77,10 +94,10 @@ export class RoutingIndex implements SessionRegistry {
     user.sessions = user.sessions.filter((one) => one !== session);
     this.#options.presence.left(session);
     this.#options.onSession(session, 'disconnected');
+    for (const channel of user.channels) this.#released(channel, 1);
     if (user.sessions.length > 0) return;
     this.#users.delete(session.uid);
     this.#overLimit.delete(session.uid);
-    for (const channel of user.channels) this.#released(channel);
   }
 
   *sessions(): Iterable<RoutedSession> {
@@ -124,6 +141,86 @@ export class RoutingIndex implements SessionRegistry {
     return this.#overLimit.size;
   }
 
+  sessionsIn(channel: ChannelKey): number {
+    return this.#channels.get(channel) ?? 0;
+  }
+
+  putRight(channel: ChannelKey): void {
+    this.#options.onCountDiffers?.(channel);
+  }
+
+  /** Who is connected here; goes on through changes. */
+  users(): IterableIterator<Uid> {
+    return this.#users.keys();
+  }
+
+  channelsOf(uid: Uid): Iterable<ChannelKey> {
+    return this.#users.get(uid)?.channels ?? NO_CHANNELS;
+  }
+
+  isLoading(uid: Uid): boolean {
+    return this.#users.get(uid)?.loading !== undefined;
+  }
+
+  /** False where the entries are not those that the index itself has put there. */
+  sumFits(uid: Uid): boolean {
+    const user = this.#users.get(uid);
+    return !user || user.sum === sumOf(user.channels);
+  }
+
+  /** What is there counts from now on: after its entries were compared with the disk. */
+  settleSum(uid: Uid): void {
+    const user = this.#users.get(uid);
+    if (user) user.sum = sumOf(user.channels);
+  }
+
+  /** Counts the channel's sessions again; true where the kept number was wrong. */
+  recount(channel: ChannelKey): boolean {
+    let count = 0;
+    for (const { sessions, channels } of this.#users.values()) {
+      if (hasValue(channels, channel)) count += sessions.length;
+    }
+    if (count === this.sessionsIn(channel)) return false;
+    if (count > 0) this.#channels.set(channel, count);
+    else this.#released(channel, this.sessionsIn(channel));
+    return true;
+  }
+
+  /** Joins what the disk says and the index lacks. */
+  restore(channel: ChannelKey, uid: Uid): void {
+    const user = this.#users.get(uid);
+    if (!user || hasValue(user.channels, channel)) return;
+    if (this.isFull(uid)) this.#leftOut(uid);
+    else this.#join(user, channel);
+  }
+
+  /** Leaves what the disk has evidence against. */
+  drop(channel: ChannelKey, uid: Uid): void {
+    const user = this.#users.get(uid);
+    if (user && hasValue(user.channels, channel)) this.#leave(user, channel);
+  }
+
+  /** What the disk says of a user in a channel. Absent: neither a subscription nor evidence of its end. */
+  verdict(channel: ChannelKey, uid: Uid): 'live' | 'removed' | 'absent' {
+    const { replica } = this.#options;
+    if (isLive(replica.read(denyKey(channel, uid, 'ban')))) return 'removed';
+    const row = replica.read(subscriptionKey(channel, uid));
+    if (isLive(row)) return 'live';
+    return row.length > 0 ? 'removed' : 'absent';
+  }
+
+  /**
+   * Fault injection alone calls it: takes an entry away behind the index's own back, and its sessions
+   * out of the channel's fan-out, as a defect would.
+   */
+  damageEntry(channel: ChannelKey, uid: Uid): boolean {
+    const user = this.#users.get(uid);
+    if (!user || !hasValue(user.channels, channel)) return false;
+    user.channels = withoutValue(user.channels, channel);
+    for (const session of user.sessions) session.leave(channel);
+    return true;
+  }
+
   /** Channels that some session of this node receives. */
   channelCount(): number {
     return this.#channels.size;
@@ -140,12 +237,13 @@ export class RoutingIndex implements SessionRegistry {
     this.#options.presence.onInterest(member, items);
   }
 
-  onChange({ key, after }: Change): void {
+  /** `merged`: the row came with a merge of rows and not by an operation. */
+  onChange({ key, after }: Change, merged?: 'merged'): void {
     if (this.#users.size === 0) return;
     const kind = key[0];
     if (kind === 's') {
       const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
-      this.#update(channel, uid, after);
+      this.#update(channel, uid, { row: after, merged });
     } else if (kind === 'd') {
       const [channel, scope, , uid] = splitRowKey(key)!.parts;
       if (scope === 'u') this.#update(channel as ChannelKey, uid as Uid);
@@ -153,14 +251,20 @@ export class RoutingIndex implements SessionRegistry {
   }
 
   /** `row`: the subscription's, where it is the one that changed. */
-  #update(channel: ChannelKey, uid: Uid, row?: Row): void {
+  #update(
+    channel: ChannelKey,
+    uid: Uid,
+    how: { row?: Row; merged?: 'merged' | undefined } = {},
+  ): void {
     const user = this.#users.get(uid);
     if (!user) return;
-    const wanted = this.#routes(channel, uid, row);
+    const wanted = this.#routes(channel, uid, how.row);
     if (wanted === hasValue(user.channels, channel)) return;
+    // A row that is gone is damage and no decision of anybody's.
+    if (!wanted && !how.row && this.verdict(channel, uid) === 'absent') return;
     if (!wanted) this.#leave(user, channel);
     else if (this.isFull(uid)) this.#leftOut(uid);
-    else this.#join(user, channel);
+    else if (!how.merged || !this.#options.onMerged?.(channel, uid)) this.#join(user, channel);
     // There is room for one of those that were left out.
     if (!wanted && this.#overLimit.delete(uid)) void this.#reload(uid, user);
   }
@@ -179,7 +283,11 @@ export class RoutingIndex implements SessionRegistry {
       if (this.#users.get(uid) !== user) return;
       for (const [key] of chunk) {
         const channel = key.slice(prefix.length) as ChannelKey;
-        if (hasValue(user.channels, channel) || !this.#routes(channel, uid)) continue;
+        if (hasValue(user.channels, channel)) continue;
+        const verdict = this.verdict(channel, uid);
+        if (verdict === 'removed') continue;
+        // The row that says so and its reverse go in one batch: one alone is damage, not a decision.
+        if (verdict === 'absent') this.#options.onLost?.(channel, uid);
         if (this.isFull(uid)) {
           this.#leftOut(uid);
           user.loading = undefined;
@@ -207,35 +315,44 @@ export class RoutingIndex implements SessionRegistry {
   }
 
   #join(user: LiveUser, channel: ChannelKey): void {
-    user.channels = withValue(user.channels, this.#shared(channel));
-    const members = this.#channels.get(channel) ?? 0;
-    this.#channels.set(channel, members + 1);
-    if (members === 0) this.#options.presence.wants(channel);
+    const hash = hash32(channel);
+    user.channels = withValue(user.channels, this.#shared(channel, hash));
+    user.sum = (user.sum + hash) | 0;
+    const sessions = this.sessionsIn(channel);
+    this.#channels.set(channel, sessions + user.sessions.length);
+    if (sessions === 0) this.#options.presence.wants(channel);
     for (const session of user.sessions) session.join(channel);
   }
 
   #leave(user: LiveUser, channel: ChannelKey): void {
     user.channels = withoutValue(user.channels, channel);
+    user.sum = (user.sum - hash32(channel)) | 0;
     for (const session of user.sessions) session.leave(channel);
-    this.#released(channel);
+    this.#released(channel, user.sessions.length);
   }
 
   /** One text for equal channels that were joined not long ago. */
-  #shared(channel: ChannelKey): ChannelKey {
-    const slot = hash32(channel) % RECENT_CHANNELS;
+  #shared(channel: ChannelKey, hash: number): ChannelKey {
+    const slot = hash % RECENT_CHANNELS;
     const recent = this.#recent[slot];
     if (recent === channel) return recent;
     this.#recent[slot] = channel;
     return channel;
   }
 
-  #released(channel: ChannelKey): void {
-    const members = this.#channels.get(channel)! - 1;
-    if (members > 0) {
-      this.#channels.set(channel, members);
+  #released(channel: ChannelKey, sessions: number): void {
+    const left = this.sessionsIn(channel) - sessions;
+    if (left > 0) {
+      this.#channels.set(channel, left);
       return;
     }
     this.#channels.delete(channel);
     this.#options.presence.wantsNoMore(channel);
   }
+}
+
+function sumOf(channels: Iterable<ChannelKey>): number {
+  let sum = 0;
+  for (const channel of channels) sum = (sum + hash32(channel)) | 0;
+  return sum;
 }

@@ -28,6 +28,8 @@ export class RecordingSession implements RoutedSession {
   readonly remoteAddress = '127.0.0.1';
   readonly protocol = 'json-rpc';
   readonly joined = new Set<ChannelKey>();
+  readonly delivered: Delivery[] = [];
+  deliveriesBefore = 0;
   kicked: string | undefined;
 
   constructor(name: string, deviceFlag = 1) {
@@ -41,6 +43,18 @@ export class RecordingSession implements RoutedSession {
 
   leave(channel: ChannelKey): void {
     this.joined.delete(channel);
+  }
+
+  hasJoined(channel: ChannelKey): boolean {
+    return this.joined.has(channel);
+  }
+
+  joinedChannels(): readonly ChannelKey[] {
+    return [...this.joined];
+  }
+
+  deliver(delivery: Delivery): void {
+    this.delivered.push(delivery);
   }
 
   kick(_reason: number, text: string): void {

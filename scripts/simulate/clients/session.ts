@@ -30,6 +30,7 @@ export class SimulatedSession implements RoutedSession {
   readonly received = new Map<string, number>();
   /** When `attach` had resolved, virtual ms. */
   attachedMs: number | undefined;
+  deliveriesBefore = 0;
   open = true;
   readonly #options: SessionOptions;
 
@@ -48,6 +49,18 @@ export class SimulatedSession implements RoutedSession {
 
   leave(channel: ChannelKey): void {
     this.topics.delete(channel);
+  }
+
+  hasJoined(channel: ChannelKey): boolean {
+    return this.topics.has(channel);
+  }
+
+  joinedChannels(): readonly ChannelKey[] {
+    return [...this.topics];
+  }
+
+  deliver({ channel, message }: Delivery): void {
+    this.receive(channel, message);
   }
 
   kick(): void {

@@ -1,4 +1,4 @@
-import type { Services } from '../../messaging/port.ts';
+import type { Delivery, Services } from '../../messaging/port.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { ChannelKey } from '../../core/ids.ts';
@@ -30,4 +30,10 @@ export interface FanoutMembers {
   join(session: ClientSession, channel: ChannelKey): void;
   leave(session: ClientSession, channel: ChannelKey): void;
   forget(session: ClientSession): void;
+  /** Between the connect frame and its reply: the session takes part in no fan-out yet. */
+  opens(session: ClientSession): void;
+  opened(session: ClientSession): void;
+  has(session: ClientSession, channel: ChannelKey): boolean;
+  channelsOf(session: ClientSession): readonly ChannelKey[];
+  deliverTo(session: ClientSession, delivery: Delivery): void;
 }

@@ -1,6 +1,6 @@
 import type { ChannelKey, Uid } from '../../core/ids.ts';
 import type { ReasonCode } from '../../core/reason-code.ts';
-import type { RoutedSession } from '../../messaging/port.ts';
+import type { Delivery, RoutedSession } from '../../messaging/port.ts';
 import type { ClientFrame, ConnectFrame } from '../codec/frame.ts';
 import type { FrameErrorKind } from '../counters.ts';
 import type { Socket } from '../socket-server/port.ts';
@@ -39,6 +39,7 @@ export class ClientSession implements RoutedSession {
   deviceLevel = 0;
   deviceId = '';
   connectedAtMs = 0;
+  deliveriesBefore = 0;
   /** Requests without an answer yet. */
   pending = 0;
   wk: WkState | undefined = undefined;
@@ -94,6 +95,7 @@ export class ClientSession implements RoutedSession {
       this.end(CLOSE.policy, 'too many frames before the reply to connect');
     } else if (frame.kind === 'connect') {
       this.#early = { joins: new Set(), frames: [] };
+      this.room.members.opens(this);
       handleConnect(this, frame);
     } else {
       this.room.counters.frameError('not-connected');
@@ -155,8 +157,10 @@ export class ClientSession implements RoutedSession {
   connected(): void {
     const early = this.#early;
     this.#early = undefined;
+    this.room.members.opened(this);
     this.state = 'CONNECTED';
     this.room.counters.sessions += 1;
+    this.room.counters.connectsAccepted += 1;
     for (const channel of early?.joins ?? []) this.room.members.join(this, channel);
     for (const frame of early?.frames ?? []) this.handle(frame);
   }
@@ -169,6 +173,20 @@ export class ClientSession implements RoutedSession {
   leave(channel: ChannelKey): void {
     if (this.state === 'CONNECTED') this.room.members.leave(this, channel);
     else this.#early?.joins.delete(channel);
+  }
+
+  hasJoined(channel: ChannelKey): boolean {
+    if (this.state === 'CONNECTED') return this.room.members.has(this, channel);
+    return this.#early?.joins.has(channel) ?? false;
+  }
+
+  joinedChannels(): readonly ChannelKey[] {
+    if (this.state === 'CONNECTED') return this.room.members.channelsOf(this);
+    return [...(this.#early?.joins ?? [])];
+  }
+
+  deliver(delivery: Delivery): void {
+    if (this.state === 'CONNECTED') this.room.members.deliverTo(this, delivery);
   }
 
   send(frame: Uint8Array | string): void {
@@ -212,6 +230,7 @@ export class ClientSession implements RoutedSession {
   #release(): void {
     if (this.state === 'CONNECTED') this.room.counters.sessions -= 1;
     this.state = 'DISCONNECTED';
+    if (this.#early) this.room.members.opened(this);
     this.#early = undefined;
     this.room.members.forget(this);
     if (this.#attached) this.room.services.sessions.detach(this);

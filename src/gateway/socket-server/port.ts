@@ -13,6 +13,7 @@ export interface Socket<Data> {
   join(topic: string): void;
   leave(topic: string): void;
   topics(): readonly string[];
+  isIn(topic: string): boolean;
   bufferedBytes(): number;
   /** Sends what is queued and a Close frame, then closes. */
   end(code: number, reason: string): void;

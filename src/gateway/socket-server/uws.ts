@@ -90,6 +90,10 @@ class UwsSocket<Data> implements Socket<Data> {
     this.native?.unsubscribe(topic);
   }
 
+  isIn(topic: string): boolean {
+    return this.native?.isSubscribed(topic) ?? false;
+  }
+
   topics(): readonly string[] {
     return this.native?.getTopics() ?? [];
   }

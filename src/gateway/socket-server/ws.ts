@@ -91,6 +91,10 @@ class WsSocket<Data> implements Socket<Data> {
     this.#server.leave(this, topic);
   }
 
+  isIn(topic: string): boolean {
+    return this.joined.has(topic);
+  }
+
   topics(): readonly string[] {
     return [...this.joined];
   }
@@ -102,12 +106,19 @@ class WsSocket<Data> implements Socket<Data> {
   end(code: number, reason: string): void {
     if (this.#ws.readyState !== OPEN) return;
     this.ended = { code, reason };
+    this.#leaveAll();
     this.#ws.close(code, reason);
   }
 
   terminate(reason = ''): void {
     this.ended ??= { code: 1006, reason };
+    this.#leaveAll();
     this.#ws.terminate();
+  }
+
+  /** Whoever was ended from this side counts as a member no more, though its socket lingers. */
+  #leaveAll(): void {
+    for (const topic of this.topics()) this.leave(topic);
   }
 }
 

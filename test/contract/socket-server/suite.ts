@@ -163,6 +163,10 @@ function topics(name: string, factory: SocketServerFactory): void {
     t.deepEqual([...sb.topics()].sort(), ['t', 'u']);
     t.is(fixture.server.memberCount('t'), 2);
     t.is(fixture.server.memberCount('nobody'), 0);
+    t.deepEqual(
+      [sa.isIn('t'), sa.isIn('u'), sb.isIn('u'), sb.isIn('nobody')],
+      [true, false, true, false],
+    );
     sa.send('1');
     fixture.server.publish('t', '2');
     sa.send('3');
@@ -174,6 +178,7 @@ function topics(name: string, factory: SocketServerFactory): void {
     t.deepEqual(c.frames, []);
     sb.leave('t');
     sb.leave('never joined');
+    t.false(sb.isIn('t'));
     t.is(fixture.server.memberCount('t'), 1);
     b.ws.close();
     await until('it went', () => fixture.ended.length === 1);
@@ -204,6 +209,8 @@ function endings(name: string, factory: SocketServerFactory): void {
     socket.join('t');
     socket.send('last');
     socket.end(1012, 'service restart');
+    t.is(fixture.server.memberCount('t'), 0, 'whoever was ended is no member from then on');
+    t.false(socket.isIn('t'));
     await until('both sides know', () => a.closed && fixture.ended.length === 1);
     t.deepEqual(a.frames, ['text last']);
     t.deepEqual(a.closed, { code: 1012, reason: 'service restart' });
