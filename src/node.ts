@@ -22,15 +22,14 @@ import { NodeEvents } from './node/events.ts';
 import { IdleMemory } from './node/idle-memory.ts';
 import { judgeHealth, type Health } from './node/health.ts';
 import { wireMetrics, type MeasuredParts } from './node/metrics.ts';
+import { openAfterAside, openStore } from './node/open-store.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
 import type { Log } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Runtime } from './runtime/port.ts';
 import { StoreError } from './storage/errors.ts';
-import { factKey } from './storage/layout.ts';
 import type { Store, StoreLocation } from './storage/port.ts';
-import { ASIDE_FACT } from './storage/rebuild.ts';
 
 export interface NodePorts {
   readonly log: Log;
@@ -123,7 +122,7 @@ class HoldfastNode implements Node {
     const { config, log } = this.#ground;
     const isLone = config.membership.mode === 'static' && config.members.length <= 1;
     try {
-      return await this.#location.open();
+      return await openStore(this.#location);
     } catch (error) {
       const damaged = error instanceof StoreError && error.code === 'STORE_DAMAGED';
       if (!damaged || isLone) throw error;
@@ -132,19 +131,19 @@ class HoldfastNode implements Node {
     }
   }
 
-  /** The name of the store that was set aside is a fact of the new one, until it has been read. */
-  async #openAfterAside(cause: 'damaged' | 'rolled-back' | 'forgotten'): Promise<Store> {
+  #openAfterAside(cause: 'damaged' | 'rolled-back' | 'forgotten'): Promise<Store> {
     this.#metrics.count('holdfast_rebuilds_total', { cause });
-    const name = await this.#location.setAside(cause);
-    const store = await this.#location.open();
-    store.stage([{ key: factKey(ASIDE_FACT), value: new TextEncoder().encode(name) }]);
-    return store;
+    return openAfterAside(this.#location, cause);
   }
 
   async #run(store: Store): Promise<void> {
     const { log, runtime } = this.#ground;
     const abort = new AbortController();
-    const membership = createMembership(this.#ground, abort.signal);
+    const membership = createMembership(this.#ground, {
+      signal: abort.signal,
+      // Before the roster takes this member again: after that nothing else would say so any more.
+      onForgotten: () => this.#location.condemn('forgotten'),
+    });
     const transport = createTransport(this.#ground);
     const events = new NodeEvents(this.#hub, runtime.clock);
     const gateway: ClientGateway = createGateway(

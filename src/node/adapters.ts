@@ -36,7 +36,10 @@ export function createLocation({ config, runtime }: Ground): LevelStoreLocation 
   });
 }
 
-export function createMembership(ground: Ground, signal: AbortSignal): Membership {
+export function createMembership(
+  ground: Ground,
+  { signal, onForgotten }: { signal: AbortSignal; onForgotten: () => Promise<void> },
+): Membership {
   const { config, log, runtime } = ground;
   const { slots } = config.cluster;
   if (config.membership.mode === 'static') {
@@ -50,6 +53,7 @@ export function createMembership(ground: Ground, signal: AbortSignal): Membershi
     log: log.child({ room: 'membership' }),
     runtime,
     signal,
+    onForgotten,
     leaseTtlMs: config.membership.leaseSeconds * 1000,
     relistMs: config.membership.relistSeconds * 1000,
     callDeadlineMs: config.membership.callDeadlineMs,

@@ -15,7 +15,7 @@ import { RoutingIndex } from '../messaging/routing-index.ts';
 import type { SubscriptionTable } from '../messaging/subscription-table.ts';
 import { createDiagnosis, type Diagnosis } from './diagnosis.ts';
 import type { Outcomes } from './outcomes.ts';
-import { createServices, noteCatchingUp, tellInOrder } from './services.ts';
+import { createServices, noteCatchingUp, tellInOrder, untilAsideWasRead } from './services.ts';
 import { createCalls, Repairs } from './upkeep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
@@ -124,6 +124,7 @@ export async function createNodeCore(
     transport,
     roster,
     catchingUp,
+    heldBack: untilAsideWasRead(replica),
     runtime,
     log,
     limits: options.replicator,

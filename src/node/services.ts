@@ -15,6 +15,7 @@ import { SubscriptionService } from '../messaging/subscriptions.ts';
 import { SubscriptionTable } from '../messaging/subscription-table.ts';
 import { WriteGate } from '../messaging/write-gate.ts';
 import type { ReplicaListener } from '../storage/replica-port.ts';
+import { ASIDE_FACT } from '../storage/rebuild.ts';
 import type { ReplicatedStore } from '../storage/replica.ts';
 import type { CoreListener, CoreOptions, CorePorts } from './core.ts';
 import { countOutcomes, Outcomes } from './outcomes.ts';
@@ -124,6 +125,18 @@ export function noteCatchingUp(replica: ReplicatedStore): boolean {
     replica.setFact(CATCHING_UP_FACT, new Uint8Array([1]));
   }
   return replica.fact(CATCHING_UP_FACT) !== undefined;
+}
+
+/**
+ * What a set-aside store alone holds has not been seen here: a removal without receipt would not cover
+ * it, and it would come back.
+ */
+export function untilAsideWasRead(replica: ReplicatedStore): () => boolean {
+  let owed = true;
+  return () => {
+    owed &&= replica.fact(ASIDE_FACT) !== undefined;
+    return owed;
+  };
 }
 
 function noteCaughtUp(replica: ReplicatedStore, replicator: Replicator): boolean {

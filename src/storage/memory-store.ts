@@ -45,6 +45,7 @@ export class MemoryStoreLocation implements StoreLocation {
   #undo: Undo[] = [];
   #opened: MemoryStore | undefined;
   #error: Error | undefined;
+  #mark: string | undefined;
 
   constructor(options: MemoryStoreOptions) {
     this.#options = options;
@@ -72,6 +73,8 @@ export class MemoryStoreLocation implements StoreLocation {
     const name = `aside-${this.#asides.size + 1}-${reason}`;
     const aside = new MemoryStoreLocation(this.#options);
     aside.#rows = this.#rows;
+    aside.#mark = reason;
+    this.#mark = undefined;
     this.#asides.set(name, aside);
     this.#rows = new SortedRows();
     this.#undo = [];
@@ -85,10 +88,35 @@ export class MemoryStoreLocation implements StoreLocation {
     return Promise.reject(new StoreError('STORE_OPEN_FAILED', message));
   }
 
+  condemn(reason: string): Promise<void> {
+    this.#mark = reason;
+    return Promise.resolve();
+  }
+
+  condemned(): Promise<string | undefined> {
+    return Promise.resolve(this.#mark);
+  }
+
+  unreadAside(): Promise<string | undefined> {
+    return Promise.resolve(this.unread().at(-1));
+  }
+
+  noteRead(name: string): Promise<void> {
+    const aside = this.#asides.get(name);
+    if (aside) aside.#mark = undefined;
+    return Promise.resolve();
+  }
+
+  /** Names of the stores that were set aside and not read yet, oldest first. */
+  unread(): readonly string[] {
+    return [...this.#asides].flatMap(([name, aside]) => (aside.#mark === undefined ? [] : [name]));
+  }
+
   /** Ends the open store as `kill -9` or a loss of power does: what is not on the disk is gone. */
   crash({ writeInFlight = false, groupsLost = 0 }: Crash = {}): void {
     this.#opened?.abandon(writeInFlight);
     this.#opened = undefined;
+    for (const aside of this.#asides.values()) aside.crash();
     for (let i = 0; i < groupsLost; i++) {
       for (const [key, before] of (this.#undo.pop() ?? []).reverse()) {
         if (before) this.#rows.set(key, before);
@@ -102,6 +130,8 @@ export class MemoryStoreLocation implements StoreLocation {
     this.crash();
     this.#rows = new SortedRows();
     this.#undo = [];
+    this.#mark = undefined;
+    for (const aside of this.#asides.values()) aside.#mark = undefined;
   }
 
   snapshot(): MemorySnapshot {

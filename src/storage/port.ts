@@ -54,8 +54,16 @@ export interface Store {
 /** Where a node's store lives; it outlives the opened store so that a rebuild can set it aside. */
 export interface StoreLocation {
   open(): Promise<Store>;
+  /** Says on disk that the store, open or closed, is to be set aside, whatever comes in between. */
+  condemn(reason: string): Promise<void>;
+  /** The reason of a `condemn` that no `setAside` has followed yet. */
+  condemned(): Promise<string | undefined>;
   /** Moves the closed store out of the way, kept for the operator; returns its name. */
   setAside(reason: string): Promise<string>;
+  /** The newest store that was set aside and that no `noteRead` has named. */
+  unreadAside(): Promise<string | undefined>;
   /** Opens a store that was set aside, to be read. */
   openAside(name: string): Promise<Store>;
+  /** What it holds is on this disk, or it cannot be read. */
+  noteRead(name: string): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { Context } from '../core/context.ts';
-import type { DotRange } from '../core/dot.ts';
+import type { Dot, DotRange } from '../core/dot.ts';
 import type { ActorId, MemberId } from '../core/ids.ts';
 import type { Draft, Operation } from '../core/operation.ts';
 import type { Row } from '../core/row.ts';
@@ -63,10 +63,23 @@ export interface Replica {
 
   /** A peer's operation, from its stream or from a pull. `onDurable` also for 'known' ones. */
   receive(operation: Operation, onDurable?: () => void): Received;
+  /**
+   * As `receive`, but the vector does not claim it: `cover` does, once what its answer left out as
+   * superseded has been replaced here too. Applying it again changes nothing.
+   */
+  receiveUnclaimed(operation: Operation): Received;
   /** Adopts ranges that a peer's answer settled, after all of the answer's operations were received. */
   cover(ranges: readonly DotRange[], onDurable?: () => void): void;
   /** Merges rows of a snapshot, without touching the vector. */
   mergeRows(rows: readonly (readonly [RowKey, Row])[], onDurable?: () => void): void;
+  /**
+   * Puts these rows in the place of what is stored, without a merge; an empty row goes. For what knows
+   * better than a merge: evidence that is collected, a row that was altered, quarantine. The caller has
+   * read the rows in this tick.
+   */
+  replaceRows(rows: readonly (readonly [RowKey, Row])[], onDurable?: () => void): void;
+  /** The row that the log says a dot wrote; undefined where that log row is gone or damaged. */
+  keyOf(dot: Dot): RowKey | undefined;
 
   /** What is staged: decides whether a dot is known. */
   covers(range: DotRange): boolean;

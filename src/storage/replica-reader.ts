@@ -1,4 +1,4 @@
-import type { DotRange } from '../core/dot.ts';
+import type { Dot, DotRange } from '../core/dot.ts';
 import type { ActorId } from '../core/ids.ts';
 import { KINDS, type Kind } from '../core/kinds.ts';
 import type { Operation, Write } from '../core/operation.ts';
@@ -8,6 +8,14 @@ import { counterOfLogKey, logKey } from './layout.ts';
 import type { Store } from './port.ts';
 import type { LogAnswer, RowChunk } from './replica-port.ts';
 import { decodeLogRow, decodeRow } from './row-codec.ts';
+
+/** The row that the log says the dot wrote; undefined where the log row is gone or damaged. */
+export function readKeyOf(store: Store, { actor, shard, counter }: Dot): RowKey | undefined {
+  const key = logKey(actor, shard, counter);
+  const bytes = store.get(key);
+  const decoded = bytes && decodeLogRow(key, bytes);
+  return decoded?.ok ? decoded.row.key : undefined;
+}
 
 interface Source {
   readonly store: Store;

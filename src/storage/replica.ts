@@ -1,18 +1,19 @@
 import { KINDS, kindOf } from '../core/kinds.ts';
 import type { Context } from '../core/context.ts';
-import type { DotRange } from '../core/dot.ts';
+import type { Dot, DotRange } from '../core/dot.ts';
 import { nextHlc, type Hlc } from '../core/hybrid-clock.ts';
-import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
+import type { ActorId } from '../core/ids.ts';
 import { entryOf, OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
-import { EMPTY_ROW, hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
-import { reverseKey, splitRowKey, type RowKey } from '../core/row-key.ts';
+import { EMPTY_ROW, hasDot, mergeRows, type Row } from '../core/row.ts';
+import { splitRowKey, type RowKey } from '../core/row-key.ts';
 import { VersionVector, type VectorRow } from '../core/version-vector.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { DurableVector } from './durable-vector.ts';
 import { factKey, logKey, vectorKey, VECTOR_RANGE } from './layout.ts';
 import type { Mutation, Store } from './port.ts';
-import { readOperations, readRows } from './replica-reader.ts';
+import { readKeyOf, readOperations, readRows } from './replica-reader.ts';
+import { addReplacement, addRowMutations } from './row-mutations.ts';
 import type {
   Change,
   LogAnswer,
@@ -22,13 +23,7 @@ import type {
   RowChunk,
   VectorCursor,
 } from './replica-port.ts';
-import {
-  decodeRow,
-  decodeVectorRow,
-  encodeLogRow,
-  encodeRow,
-  encodeVectorRow,
-} from './row-codec.ts';
+import { decodeRow, decodeVectorRow, encodeLogRow, encodeVectorRow } from './row-codec.ts';
 
 export interface ReplicaOptions {
   readonly store: Store;
@@ -145,33 +140,30 @@ export class ReplicatedStore implements Replica {
     // What may throw comes before the vector: it must not claim what was not staged.
     const merged = this.#merge(operation, drafts);
     this.#advance([rangeOf(operation)]);
-    this.#stage(operation, { ...merged, own: true, onDurable });
+    this.#stage(operation, { ...merged, own: true, claimed: true, onDurable });
     this.#tell((listener) => listener.onSubmitted(operation));
     return operation;
   }
 
   receive(operation: Operation, onDurable?: () => void): Received {
     const range = rangeOf(operation);
-    if (operation.writes.some((write) => splitRowKey(write.key)?.shard !== operation.shard)) {
-      return 'invalid';
-    }
+    if (!isWellFormed(operation)) return 'invalid';
     if (this.#vector.coversRange(range)) {
       if (onDurable) this.#whenDurable(onDurable);
       return 'known';
     }
-    let merged: Merged;
-    try {
-      merged = this.#merge(operation, undefined);
-    } catch (error) {
-      // A row cannot be read now, so it cannot be merged: it is pulled again later.
-      this.#log.error('a received operation cannot be applied', { ...range, error });
-      return 'overflow';
-    }
-    if (!this.#advance([range])) return 'overflow';
-    this.#hlc = Math.max(this.#hlc, operation.hlc);
-    this.#stage(operation, { ...merged, own: false, onDurable });
-    const { changes } = merged;
-    this.#tell((listener) => listener.onReceived?.({ operation, changes, own: false }));
+    const merged = this.#tryMerge(operation);
+    if (!merged || !this.#advance([range])) return 'overflow';
+    this.#stageReceived(operation, { ...merged, claimed: true, onDurable });
+    return 'staged';
+  }
+
+  receiveUnclaimed(operation: Operation): Received {
+    if (!isWellFormed(operation)) return 'invalid';
+    if (this.#vector.coversRange(rangeOf(operation))) return 'known';
+    const merged = this.#tryMerge(operation);
+    if (!merged) return 'overflow';
+    this.#stageReceived(operation, { ...merged, claimed: false, onDurable: undefined });
     return 'staged';
   }
 
@@ -184,23 +176,30 @@ export class ReplicatedStore implements Replica {
   }
 
   mergeRows(rows: readonly (readonly [RowKey, Row])[], onDurable?: () => void): void {
-    const mutations: Mutation[] = [];
     const changes: Change[] = [];
     for (const [key, row] of rows) {
-      const parts = splitRowKey(key);
-      if (!parts) continue;
       const before = this.read(key);
-      const after = mergeRows(KINDS[parts.kind].policy, before, row);
-      const gained = after.filter((entry) => !hasDot(before, entry.actor, entry.counter));
-      if (gained.length === 0) continue;
-      for (const { actor, counter, hlc } of gained) {
-        this.#hlc = Math.max(this.#hlc, hlc);
-        const value = encodeLogRow(key, { offset: 0, count: 1 });
-        mutations.push({ key: logKey(actor, parts.shard, counter), value });
-      }
-      const change = { key, before, after };
-      changes.push(change);
-      this.#rowMutations(change, parts.shard, mutations);
+      const after = mergeRows(KINDS[kindOf(key)!].policy, before, row);
+      const gained = after.some((entry) => !hasDot(before, entry.actor, entry.counter));
+      if (gained) changes.push({ key, before, after });
+    }
+    this.#replace(changes, onDurable);
+  }
+
+  replaceRows(rows: readonly (readonly [RowKey, Row])[], onDurable?: () => void): void {
+    const changes = rows.map(([key, after]) => ({ key, before: this.read(key), after }));
+    this.#replace(changes, onDurable);
+  }
+
+  keyOf(dot: Dot): RowKey | undefined {
+    return readKeyOf(this.#store, dot);
+  }
+
+  #replace(changes: readonly Change[], onDurable: Callback): void {
+    const mutations: Mutation[] = [];
+    for (const change of changes) {
+      for (const { hlc } of change.after) this.#hlc = Math.max(this.#hlc, hlc);
+      addReplacement(mutations, change);
     }
     this.#store.stage(mutations, () => {
       this.#tell((listener) => listener.onDurable({ changes, own: false }));
@@ -279,35 +278,38 @@ export class ReplicatedStore implements Replica {
       }
       const change = { key: write.key, before, after };
       changes.push(change);
-      this.#rowMutations(change, operation.shard, mutations);
+      addRowMutations(mutations, change, operation.shard);
     }
     return { mutations, changes };
   }
 
-  #stage(
-    operation: Operation,
-    { mutations, changes, own, onDurable }: Merged & { own: boolean; onDurable: Callback },
-  ): void {
+  /** A row that cannot be read now cannot be merged: the operation is pulled again later. */
+  #tryMerge(operation: Operation): Merged | undefined {
+    try {
+      return this.#merge(operation, undefined);
+    } catch (error) {
+      const range = rangeOf(operation);
+      this.#log.error('a received operation cannot be applied', { ...range, error });
+      return undefined;
+    }
+  }
+
+  #stageReceived(operation: Operation, staging: Merged & Pick<Staging, 'claimed' | 'onDurable'>) {
+    this.#hlc = Math.max(this.#hlc, operation.hlc);
+    this.#stage(operation, { ...staging, own: false });
+    const { changes } = staging;
+    this.#tell((listener) => listener.onReceived?.({ operation, changes, own: false }));
+  }
+
+  #stage(operation: Operation, { mutations, changes, own, claimed, onDurable }: Staging): void {
     const range = rangeOf(operation);
     this.#store.stage(mutations, () => {
-      this.#durable.add(range);
+      if (claimed) this.#durable.add(range);
       this.#tell((listener) => listener.onDurable({ operation, changes, own }));
       onDurable?.();
     });
+    // In this very tick: the sums of the shard follow what the store shows (invariant 8).
     this.#tell((listener) => listener.onStaged?.(changes));
-  }
-
-  /** The row, the log rows of what it lost, and the reverse row of a subscription. */
-  #rowMutations(change: Change, shard: number, mutations: Mutation[]): void {
-    const { key, before, after } = change;
-    mutations.push({ key, value: encodeRow(key, after) });
-    for (const { actor, counter } of before) {
-      if (!hasDot(after, actor, counter)) mutations.push({ key: logKey(actor, shard, counter) });
-    }
-    if (key[0] !== 's') return;
-    const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
-    if (!isLive(after)) mutations.push({ key: reverseKey(uid, channel) });
-    else if (!isLive(before)) mutations.push({ key: reverseKey(uid, channel), value: PRESENT });
   }
 
   #advance(ranges: readonly DotRange[]): boolean {
@@ -370,8 +372,18 @@ interface Merged {
   readonly changes: readonly Change[];
 }
 
+interface Staging extends Merged {
+  readonly own: boolean;
+  /** The vector covers it. */
+  readonly claimed: boolean;
+  readonly onDurable: Callback;
+}
+
 const LINEAGE_FACT = 'lineage';
-const PRESENT = new Uint8Array([1]);
+
+function isWellFormed({ writes, shard }: Operation): boolean {
+  return writes.every((write) => splitRowKey(write.key)?.shard === shard);
+}
 
 function rangeOf({ actor, shard, first, count }: Operation): DotRange {
   return { actor, shard, from: first, to: first + count - 1 };

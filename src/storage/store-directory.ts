@@ -6,6 +6,7 @@ import { StoreError } from './errors.ts';
 export const STORE_FORMAT = 1;
 
 const FORMAT_FILE = 'FORMAT';
+const ASIDE_FILE = 'ASIDE';
 const PROBE_FILE = 'PROBE';
 const PROBE_STEP_BYTES = 1024 * 1024;
 
@@ -62,6 +63,43 @@ export async function probeSpace(path: string, bytes: number): Promise<void> {
   }
 }
 
+/** Writes the mark that a store's folder keeps from the decision to set it aside until it was read. */
+export async function writeMark(path: string, reason: string): Promise<void> {
+  const file = await open(join(path, ASIDE_FILE), 'w');
+  try {
+    await file.write(reason);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await syncFolder(path);
+}
+
+export async function readMark(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(path, ASIDE_FILE), 'utf8');
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+export async function removeMark(path: string): Promise<void> {
+  await rm(join(path, ASIDE_FILE), { force: true });
+  await syncFolder(path);
+}
+
+/** Names of the stores beside `path` that were set aside and still have their mark, oldest first. */
+export async function markedAsides(path: string): Promise<readonly string[]> {
+  const parent = dirname(path);
+  const marked: string[] = [];
+  for (const name of (await readdir(parent).catch(() => [])).sort()) {
+    if (!name.startsWith(`${basename(path)}.aside-`)) continue;
+    if ((await readMark(join(parent, name))) !== undefined) marked.push(name);
+  }
+  return marked;
+}
+
 /** Renames the folder to `<path>.aside-<time>-<reason>`; returns the new name, without its parent. */
 export async function moveAside(
   path: string,
@@ -91,7 +129,7 @@ async function readFormat(path: string): Promise<number | undefined> {
   try {
     text = await readFile(join(path, FORMAT_FILE), 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
   const match = /^holdfast store (\d{1,6})\n$/.exec(text);
@@ -120,6 +158,11 @@ async function holdsRows(path: string): Promise<boolean> {
       return true;
   }
   return false;
+}
+
+function isAbsent(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -38,7 +38,7 @@ test('a store that was set aside before its rebuild was complete leads to the on
     await next.store.close();
   }
   const { store, replica } = await life();
-  const replicator = { mayWrite: () => true, peers: () => [{ live: true, behind: 0 }] };
+  const replicator = { hasAll: () => true };
   const core = { replica, replicator } as unknown as NodeCore;
   const { signal } = new AbortController();
   await finishRebuild({ core, location, runtime: testRuntime, log, signal });

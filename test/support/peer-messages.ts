@@ -153,6 +153,8 @@ export const anyMessageOf: Record<PeerMessage['type'], fc.Arbitrary<PeerMessage>
     request: number,
     operations,
     covered: ranges,
+    changed: vector,
+    vectorHash: number,
     more: fc.boolean(),
   }),
   'snapshot-wanted': shard.chain((place) =>

@@ -7,11 +7,11 @@ import { VersionVector } from '../../../src/core/version-vector.ts';
 import { createNodeCore, type NodeCore } from '../../../src/node/core.ts';
 import type { Log } from '../../../src/observability/log.ts';
 import type { Runtime } from '../../../src/runtime/port.ts';
+import { openStore } from '../../../src/node/open-store.ts';
 import { finishRebuild } from '../../../src/node/rebuild.ts';
-import { factKey, VECTOR_RANGE } from '../../../src/storage/layout.ts';
+import { VECTOR_RANGE } from '../../../src/storage/layout.ts';
 import { MemoryStoreLocation, type Crash } from '../../../src/storage/memory-store.ts';
 import type { Store } from '../../../src/storage/port.ts';
-import { ASIDE_FACT } from '../../../src/storage/rebuild.ts';
 import { decodeVectorRow } from '../../../src/storage/row-codec.ts';
 import { SimulatedFanout } from '../clients/session.ts';
 import type { Findings } from '../model/findings.ts';
@@ -108,8 +108,7 @@ export class SimulatedNode {
 
   /** A store that was set aside may hold what nobody else has, until it has been read again. */
   owesRebuild(): boolean {
-    const key = factKey(ASIDE_FACT);
-    return this.disk.diskRows({ gte: key, lt: `${key}\u0000` }).length > 0;
+    return this.disk.unread().length > 0;
   }
 
   /**
@@ -157,13 +156,10 @@ export class SimulatedNode {
     this.#around.onRunEnded(run);
   }
 
-  async #boot(run: NodeRun, aside?: string): Promise<void> {
+  async #boot(run: NodeRun): Promise<void> {
     const { world, network, etcd, slots, tuning } = this.#around;
-    const store = await this.disk.open();
-    if (aside) {
-      const value = new TextEncoder().encode(aside);
-      store.stage([{ key: factKey(ASIDE_FACT), value }]);
-    }
+    const store = await openStore(this.disk);
+    if (run.process.state === 'dead') return;
     run.store = store;
     const core = await createNodeCore(
       {
@@ -187,7 +183,7 @@ export class SimulatedNode {
         },
       },
     );
-    if (run.process.state === 'dead') return;
+    if (this.#run !== run) return;
     this.#watch(run, core);
     await core.start();
     run.core = core;
@@ -208,10 +204,10 @@ export class SimulatedNode {
     this.#rebuilds += 1;
     await core.stop();
     await store.close();
-    const aside = await this.disk.setAside(reason);
+    await this.disk.condemn(reason);
     this.#around.onRunEnded(run);
     this.#around.onDiskLost(this);
-    await this.#boot(run, aside);
+    await this.#boot(run);
   }
 
   #watch(run: NodeRun, core: NodeCore): void {

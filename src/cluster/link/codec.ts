@@ -122,7 +122,8 @@ function write(out: unknown[], message: PeerMessage): void {
       out.push(message.request, message.bytesMax);
       return writeRanges(out, message.ranges);
     case 'pulled':
-      out.push(message.request, message.more);
+      out.push(message.request, message.more, message.vectorHash);
+      writeVector(out, message.changed);
       writeRanges(out, message.covered);
       return writeOperations(out, message.operations);
     case 'snapshot-wanted':
@@ -171,8 +172,10 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
     }
     case 'pulled': {
       const [request, more] = [fields.integer('request'), fields.flag('more')];
-      const covered = readRanges(fields);
-      return { type, request, more, covered, operations: readOperations(fields) };
+      const vectorHash = fields.integer('vectorHash');
+      const [changed, covered] = [readVector(fields), readRanges(fields)];
+      const operations = readOperations(fields);
+      return { type, request, more, vectorHash, changed, covered, operations };
     }
     case 'snapshot-wanted': {
       const [request, shard] = [fields.integer('request'), fields.shard()];

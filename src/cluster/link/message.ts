@@ -98,12 +98,17 @@ export interface Pull {
   readonly bytesMax: number;
 }
 
-/** `covered`: the parts of the asked ranges that this answer settles; superseded dots are absent. */
+/**
+ * `covered`: the parts of the asked ranges that this answer settles; superseded dots are absent. It
+ * reports the vector as a heartbeat of this link does: the successors of what is absent are in it.
+ */
 export interface Pulled {
   readonly type: 'pulled';
   readonly request: number;
   readonly operations: readonly Operation[];
   readonly covered: readonly DotRange[];
+  readonly changed: readonly VectorRow[];
+  readonly vectorHash: number;
   /** More of the asked ranges is there: ask again for the rest. */
   readonly more: boolean;
 }
@@ -178,4 +183,4 @@ export type Reply =
     };
 
 /** Most bytes of the body of one call or reply. */
-export const CALL_BYTES_MAX = 256 * 1024;
+export const CALL_BYTES_MAX = 1024 * 1024;

@@ -33,6 +33,8 @@ export interface EtcdMembershipOptions {
   readonly runtime: Runtime;
   /** Ends a `start` that still waits for etcd. */
   readonly signal?: AbortSignal | undefined;
+  /** The roster had dropped this member while it was away; it joins again once this resolved. */
+  readonly onForgotten?: (() => Promise<void>) | undefined;
   readonly credentials?: IOptions['credentials'] | undefined;
   readonly auth?: { readonly username: string; readonly password: string } | undefined;
   /** In place of the real one. */
@@ -206,11 +208,18 @@ export class EtcdMembership implements Membership {
   async #join(cached: Roster | undefined): Promise<Roster> {
     const { slot, slots } = this.#options;
     const slotBefore = memberOf(cached, this.#self.id)?.slot;
-    await this.#commit((found) => {
-      if (cached && hasForgotten(found, cached)) return planRestore(found, cached, slots);
-      this.#forgotten ||= cached !== undefined && !memberOf(found.roster, this.#self.id);
-      return planJoin(found, { self: this.#self, slot, slotBefore, slots });
-    });
+    for (let asked = true; asked;) {
+      asked = false;
+      await this.#commit((found) => {
+        if (cached && hasForgotten(found, cached)) return planRestore(found, cached, slots);
+        asked = cached !== undefined && !memberOf(found.roster, this.#self.id) && !this.#forgotten;
+        if (asked) return undefined;
+        return planJoin(found, { self: this.#self, slot, slotBefore, slots });
+      });
+      if (!asked) break;
+      await this.#options.onForgotten?.();
+      this.#forgotten = true;
+    }
     // After a restore this member is there with its old addresses; the join then goes on from
     // there.
     const joined = await this.#commit((found) =>

@@ -117,7 +117,8 @@ export class OpenedSide {
         return undefined;
       }
       case 'pulled':
-        this.puller.answered(message);
+        if (!end.takeRows(message.changed)) return 'vector: too many rows';
+        this.puller.answered(message, end);
         return undefined;
       case 'snapshot-rows':
         this.#context.onSnapshotRows(end, message);

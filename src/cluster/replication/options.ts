@@ -46,6 +46,9 @@ export interface ReplicationLimits {
   readonly pullRetryMs: number;
   /** What a peer could not serve is not asked of it again before. */
   readonly unservedMs: number;
+  /** How long pulled ranges with superseded writes wait for what superseded them, and how many do. */
+  readonly unclaimedMs: number;
+  readonly unclaimedRangesMax: number;
   /** A new store that misses more counters than this starts from a snapshot. */
   readonly snapshotDotsMin: number;
   readonly snapshotBytesMax: number;
@@ -84,6 +87,8 @@ export const REPLICATION_LIMITS: ReplicationLimits = {
   pullTimeoutMs: 5_000,
   pullRetryMs: 2_000,
   unservedMs: 30_000,
+  unclaimedMs: 10_000,
+  unclaimedRangesMax: 100_000,
   snapshotDotsMin: 20_000,
   snapshotBytesMax: 256 * 1024,
   reachWaitersMax: 100_000,
@@ -118,6 +123,8 @@ export interface ReplicatorOptions {
   readonly listener: ReplicationListener;
   /** The store is new or being rebuilt: no writes before it has caught up with one peer. */
   readonly catchingUp: boolean;
+  /** True while something else keeps this store from taking writes. */
+  readonly heldBack?: (() => boolean) | undefined;
   readonly limits?: Partial<ReplicationLimits> | undefined;
   readonly calls?: CallHooks | undefined;
 }
@@ -130,6 +137,8 @@ export interface ReplicationCounters {
   pulls: number;
   pullsFailed: number;
   dotsPulled: number;
+  /** Times that superseded writes were claimed without what superseded them. */
+  claimedUnproved: number;
   snapshots: number;
   lagged: number;
   refused: number;
@@ -147,6 +156,7 @@ export function newCounters(): ReplicationCounters {
     pulls: 0,
     pullsFailed: 0,
     dotsPulled: 0,
+    claimedUnproved: 0,
     snapshots: 0,
     lagged: 0,
     refused: 0,

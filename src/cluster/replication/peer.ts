@@ -183,6 +183,7 @@ export class Peer implements PeerHolding {
     if (live !== this.#live) {
       this.#live = live;
       if (!live) this.#context.reach.onDead(this.member);
+      else this.#context.options.log.info('the peer is live', { peer: this.member });
     }
     // A short break of the links makes nobody look offline.
     const goneMs = this.#nowMs() - this.#heardMs;
@@ -237,6 +238,7 @@ export class Peer implements PeerHolding {
     if (!this.#catchingUp && fits) this.#target ??= [...end.vector.rows()];
     this.#reported(heartbeat.changed);
     if (end.side === 'accepted') this.accepted.heartbeat(end, heartbeat);
+    else if (fits) this.opened.puller.reported(end.vector);
     if (heartbeat.wantVector || ask) {
       this.#sendHeartbeat(end, { whole: heartbeat.wantVector, wantVector: ask });
     }

@@ -132,7 +132,16 @@ export class Replicator implements Replication {
   }
 
   mayWrite(): boolean {
-    return !this.#catchingUp;
+    return !this.#catchingUp && this.#options.heldBack?.() !== true;
+  }
+
+  /** Some peer is live, and nothing that a live peer has reported is missing here. */
+  hasAll(): boolean {
+    const { replica } = this.#options;
+    const live = [...this.#peers.values()].filter((peer) => peer.live);
+    const lacksNothing = (peer: Peer): boolean =>
+      peer.reporting !== undefined && replica.missing(peer.reporting.vector.rows()).length === 0;
+    return !this.#catchingUp && live.length > 0 && live.every(lacksNothing);
   }
 
   sendTransient(channel: ChannelKey, sender: Uid, encode: () => Uint8Array): void {

@@ -1,5 +1,6 @@
 import type { DotRange } from '../../../core/dot.ts';
 import type { ActorId } from '../../../core/ids.ts';
+import type { VersionVector } from '../../../core/version-vector.ts';
 import type { Runtime, Timer } from '../../../runtime/port.ts';
 import type { Replica } from '../../../storage/replica-port.ts';
 import type { Pulled } from '../../link/message.ts';
@@ -7,6 +8,7 @@ import type { LinkEnd } from '../link-end.ts';
 import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from '../options.ts';
 import { intersect, placeOf, planPull, subtract, type Deferred } from './pull-plan.ts';
 import { rangeOf } from '../push/reach.ts';
+import { placesWithAbsent, Unclaimed } from './unclaimed.ts';
 
 export interface PullerOptions {
   readonly replica: Replica;
@@ -44,17 +46,31 @@ export class Puller {
   #behind = 0;
   /** An answer is being written to disk. */
   #landing = false;
+  readonly #unclaimed: Unclaimed;
 
   constructor(options: PullerOptions) {
+    const { replica, limits } = options;
     this.#options = options;
+    this.#unclaimed = new Unclaimed({
+      replica,
+      rangesMax: limits.unclaimedRangesMax,
+      waitMs: limits.unclaimedMs,
+    });
   }
 
   get behind(): number {
     return this.#behind;
   }
 
+  /** Asked of this peer, or had from it and not claimed yet: not to be asked of others. */
   asked(): readonly DotRange[] {
-    return this.#outstanding?.ranges ?? [];
+    const fresh = this.#unclaimed.fresh(this.#options.runtime.clock.monotonicMs());
+    return [...(this.#outstanding?.ranges ?? []), ...fresh];
+  }
+
+  /** The peer's whole vector, told on the link of its answers and after them. */
+  reported(vector: VersionVector): void {
+    this.#unclaimed.reported(vector, this.#lost());
   }
 
   /** `from` has told the peer's vector, `to` is the link to ask on. */
@@ -63,12 +79,13 @@ export class Puller {
     const nowMs = runtime.clock.monotonicMs();
     if (!to?.ready || to.closed || to.blocked || this.#outstanding || this.#landing) return;
     this.#unserved = this.#unserved.filter(({ untilMs }) => untilMs > nowMs);
+    if (this.#claim(nowMs)) return;
     const missing = replica.missing(from.vector.rows());
     const plan = planPull({
       missing,
       lost,
       deferred: this.#deferred,
-      taken: [...takenElsewhere(), ...this.#unserved.map(({ range }) => range)],
+      taken: [...takenElsewhere(), ...this.#lost(), ...this.#unclaimed.ranges()],
       nowMs,
       deferMs: limits.heartbeatMs * 0.9,
       rangesMax: limits.pullRangesMax,
@@ -84,36 +101,30 @@ export class Puller {
     to.send({ type: 'pull', request, ranges: plan.ranges, bytesMax: limits.pullBytesMax });
   }
 
-  /** Adopts what the answer settled, after all of its operations were received. */
-  answered(answer: Pulled): void {
-    const { replica, counters, onPulled } = this.#options;
+  /** Takes what the answer brings; `from` is the link it came on, with the vector reported in it. */
+  answered(answer: Pulled, from: LinkEnd): void {
+    const { replica, runtime, counters } = this.#options;
     const outstanding = this.#outstanding;
     if (!outstanding || outstanding.request !== answer.request) return;
     outstanding.timer.cancel();
     this.#outstanding = undefined;
-    const refused: DotRange[] = [];
-    let staged = 0;
-    for (const operation of answer.operations) {
-      const range = rangeOf(operation);
-      const place = placeOf(range);
-      // After an overflow the gaps below it come first: nothing above it is taken from this answer.
-      if (refused.some((other) => placeOf(other) === place && other.from <= range.from)) continue;
-      const received = replica.receive(operation);
-      if (received === 'staged') staged += range.to - range.from + 1;
-      else if (received === 'overflow') refused.push({ ...range, to: Number.MAX_SAFE_INTEGER });
-      else if (received === 'invalid') this.#invalid(range, refused);
-    }
-    const settled = intersect(answer.covered, outstanding.ranges)
+    const covered = intersect(answer.covered, outstanding.ranges);
+    const absent = placesWithAbsent(covered, answer.operations);
+    const { staged, refused, later } = this.#takeOperations(answer, absent);
+    const settled = covered
       .flatMap((range) => subtract(range, refused))
       .filter((range) => !replica.covers(range));
     counters.dotsPulled += staged;
     this.#noteUnserved(answer, outstanding.ranges);
     if (staged === 0 && settled.length === 0) return this.#noProgress(answer, refused);
-    this.#landing = true;
-    replica.cover(settled, () => {
-      this.#landing = false;
-      onPulled();
-    });
+    const nowMs = runtime.clock.monotonicMs();
+    this.#unclaimed.add(
+      settled.filter((range) => later.has(placeOf(range))),
+      nowMs,
+    );
+    if (from.vector.hash() === answer.vectorHash) this.reported(from.vector);
+    const claimed = settled.filter((range) => !later.has(placeOf(range)));
+    if (!this.#claim(nowMs, claimed)) this.#cover(claimed);
   }
 
   /** The peer is not asked for a while; others are. */
@@ -137,7 +148,65 @@ export class Puller {
     this.#unserved = [];
     this.#notBeforeMs = 0;
     this.#behind = 0;
+    const applied = this.#unclaimed.abandon();
+    if (applied.length > 0) this.#options.replica.cover(applied);
     if (asked) this.#options.onFailed();
+  }
+
+  /**
+   * Where something is absent between the operations, the vector may need more intervals than it has:
+   * the rest is applied then, and claimed together with what is absent.
+   */
+  #takeOperations(
+    { operations }: Pulled,
+    absent: ReadonlySet<string>,
+  ): { staged: number; refused: DotRange[]; later: ReadonlySet<string> } {
+    const { replica } = this.#options;
+    const later = new Set(absent);
+    const refused: DotRange[] = [];
+    let staged = 0;
+    for (const operation of operations) {
+      const range = rangeOf(operation);
+      const place = placeOf(range);
+      // After an overflow the gaps below it come first: nothing above it is taken from this answer.
+      if (refused.some((other) => placeOf(other) === place && other.from <= range.from)) continue;
+      let received = replica.receive(operation);
+      if (received === 'overflow' && (later.has(place) || this.#unclaimed.has(place))) {
+        received = replica.receiveUnclaimed(operation);
+        this.#unclaimed.noteApplied(place);
+        later.add(place);
+      }
+      if (received === 'staged') staged += range.to - range.from + 1;
+      else if (received === 'overflow') refused.push({ ...range, to: Number.MAX_SAFE_INTEGER });
+      else if (received === 'invalid') this.#invalid(range, refused);
+    }
+    return { staged, refused, later };
+  }
+
+  /** True where ranges that waited are claimed now, with `others`. */
+  #claim(nowMs: number, others: readonly DotRange[] = []): boolean {
+    const claim = this.#unclaimed.take(nowMs);
+    if (!claim) return false;
+    if (!claim.proved) {
+      this.#options.counters.claimedUnproved += 1;
+      const ranges = claim.ranges.length;
+      this.#options.log.warn('what superseded some pulled writes did not come in time', { ranges });
+    }
+    this.#cover([...others, ...claim.ranges]);
+    return true;
+  }
+
+  #cover(ranges: readonly DotRange[]): void {
+    const { replica, onPulled } = this.#options;
+    this.#landing = true;
+    replica.cover(ranges, () => {
+      this.#landing = false;
+      onPulled();
+    });
+  }
+
+  #lost(): readonly DotRange[] {
+    return this.#unserved.map(({ range }) => range);
   }
 
   #invalid(range: DotRange, refused: DotRange[]): void {

@@ -32,7 +32,9 @@ export class RangeServer {
     const asked = ranges.slice(0, limits.pullRangesMax);
     this.#serve(replica.operations(asked, Math.min(bytesMax, limits.pullBytesMax)), (answer) => {
       const more = answer.more || asked.length < ranges.length;
-      end.send({ type: 'pulled', request, ...answer, more });
+      const report = { changed: replica.durableChanges(end.cursor), vectorHash: 0 };
+      report.vectorHash = end.reportedHash = replica.durableHash();
+      end.send({ type: 'pulled', request, ...answer, ...report, more });
     });
   }
 
