@@ -9,9 +9,13 @@ import {
   asidePath,
   damaged,
   levelFolder,
+  markedAsides,
   moveAside,
   prepareFolder,
   probeSpace,
+  readMark,
+  removeMark,
+  writeMark,
 } from './store-directory.ts';
 
 /**
@@ -83,7 +87,24 @@ export class LevelStoreLocation implements StoreLocation {
     if (this.#opened?.isClosed() === false) {
       throw new StoreError('STORE_LOCKED', `close the store in ${path} before it is set aside`);
     }
+    await writeMark(path, reason);
     return moveAside(path, { reason, wallMs: runtime.clock.wallMs() });
+  }
+
+  condemn(reason: string): Promise<void> {
+    return writeMark(this.#settings.path, reason);
+  }
+
+  condemned(): Promise<string | undefined> {
+    return readMark(this.#settings.path);
+  }
+
+  async unreadAside(): Promise<string | undefined> {
+    return (await markedAsides(this.#settings.path)).at(-1);
+  }
+
+  async noteRead(name: string): Promise<void> {
+    await removeMark(await asidePath(this.#settings.path, name));
   }
 
   async openAside(name: string): Promise<Store> {
