@@ -127,7 +127,7 @@ test('rooms know of each other ports and types only; adapters are named at the r
     return own !== 'root' && own !== other && target.startsWith('src/') && other !== 'core';
   });
   // The client side of admin runs in the operator's process and not in a node.
-  const operator = /^src\/admin\/(?:bulk-)?client\.ts$/;
+  const operator = /^src\/admin\/(?:(?:bulk-)?client|cli\/[\w-]+)\.ts$/;
   const wrong = crossing.filter(
     ({ from, target, typeOnly }) =>
       !typeOnly &&

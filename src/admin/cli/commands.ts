@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addClusterCommands } from './cluster.ts';
+import { addDiagnosisCommands } from './diagnosis.ts';
 import { addMessageCommands } from './messages.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
 
@@ -9,6 +10,7 @@ import { addSubscriptionCommands } from './subscriptions.ts';
  */
 export function addAdminCommands(program: Command): void {
   addClusterCommands(program);
+  addDiagnosisCommands(program);
   addSubscriptionCommands(program);
   addMessageCommands(program);
 }

@@ -81,7 +81,7 @@ function receives(asked: Case, places: readonly MemberFacts[]): Finding {
 function sinceWords(asked: Case): string {
   const live = liveEntries(asked.joined);
   const oldest = live.toSorted((a, b) => a.hlc - b.hlc)[0]!;
-  return `since ${duration(asked.nowMs - hlcToMs(oldest.hlc))} ago, ${originOf(oldest, asked)}`;
+  return `${duration(asked.nowMs - hlcToMs(oldest.hlc))} ago ${originOf(oldest, asked)}`;
 }
 
 /** A message is delivered when a node first has it: who has it on disk has handed it to the sockets. */

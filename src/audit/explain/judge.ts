@@ -180,11 +180,26 @@ function judgeSubscription(asked: Case): Finding[] {
     const text = `${uid} is not subscribed to ${where}: unsubscribed by ${cause} on ${member} at ${moment(atMs)}`;
     return [{ code: 'unsubscribed', text }];
   }
+  const vanished = judgeVanished(asked);
+  if (vanished) return [vanished];
   const refused = history.find(({ result }) => result.startsWith('refused'));
   const why = refused
     ? `, the last try was refused at ${moment(refused.atMs)}: ${refused.detail}`
     : ', and no log knows of a subscribe';
   return [{ code: 'never-subscribed', text: `${uid} is not subscribed to ${where}${why}` }];
+}
+
+/** No member has a row, none has evidence, and the last word of a log is a subscribe: nobody removed it. */
+function judgeVanished({ history, members, uid, where, silent }: Case): Finding | undefined {
+  const last = history.find(({ action, result }) => action === 'subscribe' && result === 'applied');
+  const rows = members.some(({ row }) => row.entries.length > 0 || row.damaged);
+  if (!last || rows) return undefined;
+  const { cause, member, atMs } = last;
+  const hope = silent.length > 0 ? 'a member that did not answer may have it' : 'subscribe again';
+  const text =
+    `${uid} has no row for ${where} on any node, though nobody removed it: ` +
+    `subscribed by ${cause} on ${member} at ${moment(atMs)}, lost since; ${hope}`;
+  return { code: 'row-vanished', text };
 }
 
 function judgeMembers({ members, silent }: Case): Finding[] {

@@ -18,6 +18,7 @@ export const FINDING_CODES = [
   'banned',
   'row-damaged',
   'row-lost',
+  'row-vanished',
   'index-missing',
   'topic-missing',
   'row-behind',

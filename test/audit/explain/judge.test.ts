@@ -43,7 +43,7 @@ const EXAMPLES: readonly Example[] = [
     history: [line({})],
     verdict: 'receives',
     receives: 'yes',
-    text: /^user-7 receives group g1: subscribed since 60 min ago, by http on node-1 at 2023-11-14 21:13:20; 2 sessions on node-2; last message 3 s ago, delivered$/,
+    text: /^user-7 receives group g1: subscribed 60 min ago by http on node-1 at 2023-11-14 21:13:20; 2 sessions on node-2; last message 3 s ago, delivered$/,
   },
   {
     title: 'no message was ever sent',
@@ -187,6 +187,14 @@ const EXAMPLES: readonly Example[] = [
     verdict: 'never-subscribed',
     receives: 'no',
     text: /^user-7 is not subscribed to group g1, and no log knows of a subscribe$/,
+  },
+  {
+    title: 'the row is lost on every node, as a log knows',
+    members: NONE,
+    history: [line({})],
+    verdict: 'row-vanished',
+    receives: 'no',
+    text: /^user-7 has no row for group g1 on any node, though nobody removed it: subscribed by http on/,
   },
   {
     title: 'the subscribe was refused',
