@@ -66,7 +66,7 @@ export const jsonRpcDialect: Dialect = {
           reasonCode: outcome.code,
           message: outcome.message,
         };
-    session.send(encodeSendResult(needed(ref), result));
+    session.answer(encodeSendResult(needed(ref), result));
   },
 
   replySubscription(session, frame, outcome) {

@@ -195,6 +195,13 @@ export class ClientSession implements RoutedSession {
     this.socket.send(frame);
   }
 
+  /** An answer that has no order with deliveries, which is what keeps many of them in one write. */
+  answer(frame: Uint8Array | string): void {
+    if (this.state === 'DISCONNECTED') return;
+    this.room.counters.framesOut += 1;
+    this.socket.answer(frame);
+  }
+
   kick(reason: ReasonCode, text: string): void {
     if (this.state === 'DISCONNECTED') return;
     this.room.counters.kicked += 1;

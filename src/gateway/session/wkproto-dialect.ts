@@ -62,7 +62,7 @@ export const wkprotoDialect: Dialect = {
     const { messageId, messageSeq } = outcome.ok ? outcome.value : { messageId: 0n, messageSeq: 0 };
     const reasonCode = outcome.ok ? REASON.success : outcome.code;
     const packet = { messageId, messageSeq, reasonCode, clientSeq: Number(ref) };
-    session.send(encodeSendack(packet, session.wk!.version));
+    session.answer(encodeSendack(packet, session.wk!.version));
   },
 
   replySubscription(session, frame, outcome) {

@@ -10,6 +10,11 @@ export interface Socket<Data> {
   data: Data | undefined;
   /** False once the socket has gone, or where the frame was dropped because of the hard limit. */
   send(frame: Uint8Array | string): boolean;
+  /**
+   * As `send`, but what is published later in the same tick may come first: the answers to a group of
+   * sends leave together instead of one before each publish.
+   */
+  answer(frame: Uint8Array | string): void;
   join(topic: string): void;
   leave(topic: string): void;
   topics(): readonly string[];

@@ -62,11 +62,22 @@ class UwsSocket<Data> implements Socket<Data> {
     if (!this.native) return false;
     // While uWS delivers a message of this socket it gathers by itself.
     if (this.#server.handling === this && !this.#gathered) return this.#sendNow(frame);
+    this.#server.flushBeforePublish = true;
+    this.#gather(frame);
+    return true;
+  }
+
+  answer(frame: Uint8Array | string): void {
+    if (!this.native) return;
+    if (this.#server.handling === this && !this.#gathered) this.#sendNow(frame);
+    else this.#gather(frame);
+  }
+
+  #gather(frame: Uint8Array | string): void {
     if (!this.#gathered) {
       this.#gathered = [frame];
       this.#server.flushLater(this);
     } else if (this.#gathered.push(frame) >= GATHERED_MAX) this.flush();
-    return true;
   }
 
   /** Answers that became ready in one tick, as after a group commit, leave in one write. */
@@ -124,6 +135,8 @@ class UwsServer<Data> implements SocketServer<Data> {
   #lastAddress = '';
   /** The socket whose message is being handled. */
   handling: UwsSocket<Data> | undefined = undefined;
+  /** Something other than answers is gathered. */
+  flushBeforePublish = false;
 
   constructor(native: Native, handlers: SocketHandlers<Data>, limits: SocketLimits) {
     this.#native = native;
@@ -188,6 +201,7 @@ class UwsServer<Data> implements SocketServer<Data> {
   }
 
   #flush(): void {
+    this.flushBeforePublish = false;
     const sockets = this.#unflushed;
     if (sockets.length === 0) return;
     this.#unflushed = [];
@@ -196,12 +210,12 @@ class UwsServer<Data> implements SocketServer<Data> {
 
   publish(topic: string, frame: Uint8Array | string): void {
     // What was sent before goes out before.
-    this.#flush();
+    if (this.flushBeforePublish) this.#flush();
     this.#app.publish(topic, frame, typeof frame !== 'string');
   }
 
   publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void {
-    this.#flush();
+    if (this.flushBeforePublish) this.#flush();
     const native = (except as UwsSocket<Data>).native;
     // A socket without any topic publishes nothing, so one outside the topic must not be the
     // sender.

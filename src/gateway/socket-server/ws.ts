@@ -60,6 +60,10 @@ class WsSocket<Data> implements Socket<Data> {
     return this.write(frameBytes(frame));
   }
 
+  answer(frame: Uint8Array | string): void {
+    this.send(frame);
+  }
+
   /**
    * Writes past ws, which has no queue of its own without compression; frames of a tick go
    * together.

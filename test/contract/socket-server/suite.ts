@@ -185,6 +185,30 @@ function topics(name: string, factory: SocketServerFactory): void {
     t.is(fixture.server.memberCount('u'), 0);
   });
 
+  test(`${name}: answers keep their order with direct frames, and each arrives once`, async (t) => {
+    const fixture = await serve(t, factory);
+    const [a] = (await clients(t, fixture, 1)) as [Client];
+    const [socket] = fixture.sockets as [Socket<string>];
+    socket.join('t');
+    socket.answer('1');
+    socket.send('2');
+    fixture.server.publish('t', '3');
+    for (let i = 4; i < 204; i++) socket.answer(String(i));
+    await until('all arrived', () => a.frames.length === 203);
+    t.deepEqual(
+      a.frames,
+      Array.from({ length: 203 }, (_, i) => `text ${i + 1}`),
+    );
+    // Where nothing but answers waits, a publish may overtake them, and nothing is lost by it.
+    socket.answer('x');
+    fixture.server.publish('t', 'y');
+    await until('both arrived', () => a.frames.length === 205);
+    t.deepEqual(a.frames.slice(203).toSorted(), ['text x', 'text y']);
+    a.ws.close();
+    await until('it went', () => fixture.ended.length === 1);
+    t.notThrows(() => socket.answer('late'));
+  });
+
   test(`${name}: publishExcept spares one socket, whether it is in the topic or in none`, async (t) => {
     const fixture = await serve(t, factory);
     const [a, b] = (await clients(t, fixture, 3)) as [Client, Client, Client];
