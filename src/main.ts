@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { exit, stdout } from 'node:process';
 import { Command, InvalidArgumentError } from 'commander';
@@ -34,6 +34,7 @@ interface StartOptions {
 function createProgram(): Command {
   const program = new Command('holdfast')
     .description('A cluster of WebSocket nodes that never leaves a subscriber silently deaf')
+    .version(readVersion())
     .addHelpText('after', HELP);
   program.exitOverride((error) => exit(error.exitCode === 0 ? 0 : EXIT_CODES.usage));
   const withConfig = (command: Command) =>
@@ -57,6 +58,12 @@ function createProgram(): Command {
     });
   addAdminCommands(program);
   return program;
+}
+
+/** Of package.json, which is beside src/ and beside dist/. */
+function readVersion(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string }).version;
 }
 
 function parseNode(text: string): number {

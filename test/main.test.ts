@@ -25,6 +25,12 @@ function file(name: string, text: string): string {
   return path;
 }
 
+test('--version says which release it is and ends with 0', (t) => {
+  const { status, stdout } = holdfast('--version');
+  t.regex(stdout, /^\d+\.\d+\.\d+\n$/);
+  t.is(status, 0);
+});
+
 test('check-config of a correct file says so and ends with 0', (t) => {
   const { status, stdout, stderr } = holdfast('check-config');
   t.is(stderr, '');

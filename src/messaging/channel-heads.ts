@@ -12,12 +12,15 @@ interface Head {
 
 /**
  * The highest messageSeq of the channels in use. The message rows are the truth: a channel that is not
- * here is read from the store before its next number is given. Bounded; the longest unused goes first.
+ * here is read from the store before its next number is given. Bounded; the longest unused goes first:
+ * the entries stand in the order of their last use, a message numbered or one delivered.
  */
 export class ChannelHeads {
   readonly #store: Store;
   readonly #heads = new Map<ChannelKey, Head>();
   readonly #channelsMax: number;
+  /** The last of `#heads`. */
+  #last: Head | undefined;
 
   constructor(store: Store, channelsMax: number) {
     this.#store = store;
@@ -26,7 +29,7 @@ export class ChannelHeads {
 
   /** Undefined while the head has to be loaded first. */
   highest(channel: ChannelKey): number | undefined {
-    const head = this.#heads.get(channel);
+    const head = this.#used(channel);
     return head && !head.loading ? head.highest : undefined;
   }
 
@@ -56,11 +59,21 @@ export class ChannelHeads {
 
   /** Notes a delivery and returns the seq of the one before it, 0 for none known. */
   delivered(channel: ChannelKey, seq: number): number {
-    const head = this.#heads.get(channel);
+    const head = this.#used(channel);
     if (!head) return 0;
     const before = head.delivered;
     head.delivered = seq;
     return before;
+  }
+
+  #used(channel: ChannelKey): Head | undefined {
+    const head = this.#heads.get(channel);
+    // The last one used stays where it is: a channel under load costs no moves.
+    if (!head || head === this.#last) return head;
+    this.#last = head;
+    this.#heads.delete(channel);
+    this.#heads.set(channel, head);
+    return head;
   }
 
   async #scan(channel: ChannelKey): Promise<number> {
@@ -85,5 +98,6 @@ export class ChannelHeads {
       }
     }
     this.#heads.set(channel, head);
+    this.#last = head;
   }
 }

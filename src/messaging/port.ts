@@ -102,8 +102,13 @@ export interface PublishResult {
   /** 0 for a no-persist message. */
   readonly messageSeq: number;
   readonly clientMsgNo: string;
-  /** Disks that held it when it was acknowledged; 0 for a no-persist message. */
+  /**
+   * Disks that hold it, 2 for two or more; 0 for a no-persist message. 1 also where this node only knows
+   * of its own, as after a restart.
+   */
   readonly disks: number;
+  /** The answer to a retry: the message was stored before. */
+  readonly repeated?: true | undefined;
 }
 
 export interface Publisher {

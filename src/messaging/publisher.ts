@@ -117,7 +117,7 @@ export class PublishService implements Publisher {
   }
 
   /**
-   * A retry of a stored message gets its first acknowledgement again, later, and nothing is written; one
+   * A retry of a stored message gets its number and id again and the disks that hold it by now; one
    * with another payload is refused. Undefined where the message is new.
    */
   #repeated(request: PublishRequest, sink: Sink<PublishResult>): Refusal | Later | undefined {
@@ -135,9 +135,18 @@ export class PublishService implements Publisher {
     }
     const { messageId, messageSeq } = first;
     const { clientMsgNo } = request;
+    const { actor, counter, hlc } = row.find((entry) => entry.actor === first.actor)!;
+    const settle = (disks: number): void => {
+      const value = { messageId, messageSeq, clientMsgNo, disks, repeated: true } as const;
+      sink.settle({ ok: true, value });
+    };
     // What is staged before this is on disk when it runs: the first write included.
     replica.cover([], () => {
-      sink.settle({ ok: true, value: { messageId, messageSeq, clientMsgNo, disks: 1 } });
+      // Of writes of other runs nobody here knows on how many disks they are: on this one they are.
+      if (actor !== replica.actor) return settle(1);
+      // The send key stands right after its message, which is the first write of the operation.
+      const written = { actor, shard: shardOf(request.channel), first: counter - 1, count: 2 };
+      this.#awaitSecondDisk({ ...written, hlc, writes: [] }, settle);
     });
     return LATER;
   }

@@ -1,4 +1,5 @@
 import type { LinkCounters } from '../cluster/link/grpc-options.ts';
+import { CLOSE_CODES, OTHER_CLOSE_CODE } from '../gateway/counters.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { NodeCore } from './core.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -29,6 +30,10 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
   metrics.readGauge(
     'holdfast_index_channels',
     read(({ core }) => core.routing.channelCount()),
+  );
+  metrics.readGauge(
+    'holdfast_users_over_limit',
+    read(({ core }) => core.routing.overLimitCount()),
   );
   metrics.readGauge(
     'holdfast_users_online',
@@ -87,6 +92,11 @@ function wireGateway(metrics: Metrics, current: () => MeasuredParts | undefined)
   metrics.readCounter('holdfast_recvacks_total', {}, () => counters()?.acknowledged ?? 0);
   metrics.readCounter(
     'holdfast_connects_total',
+    { outcome: 'accepted' },
+    () => counters()?.connectsAccepted ?? 0,
+  );
+  metrics.readCounter(
+    'holdfast_connects_total',
     { outcome: 'refused' },
     () => counters()?.connectsRefused ?? 0,
   );
@@ -107,10 +117,10 @@ function wireGateway(metrics: Metrics, current: () => MeasuredParts | undefined)
     { limit: 'rate' },
     () => counters()?.frameErrors.get('rate') ?? 0,
   );
-  for (const code of [1000, 1001, 1005, 1006, 1008, 1009, 1012, 1013]) {
+  for (const code of [...CLOSE_CODES, OTHER_CLOSE_CODE]) {
     metrics.readCounter(
       'holdfast_closes_total',
-      { code: String(code) },
+      { code: code === OTHER_CLOSE_CODE ? 'other' : String(code) },
       () => counters()?.closes.get(code) ?? 0,
     );
   }

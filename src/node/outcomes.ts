@@ -54,7 +54,8 @@ function countPublishes(inner: Publisher, outcomes: Outcomes, facts: Facts): Pub
     if (!outcome.ok) outcomes.publishesRefused += 1;
     else {
       outcomes.published += 1;
-      if (outcome.value.disks === 1 && livePeers() > 0) outcomes.shortOfDisk += 1;
+      const { disks, repeated } = outcome.value;
+      if (disks === 1 && !repeated && livePeers() > 0) outcomes.shortOfDisk += 1;
     }
   };
   const publishInto: Publisher['publishInto'] = (request, sink) => {

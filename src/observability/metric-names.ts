@@ -51,6 +51,7 @@ export const GAUGES = {
   holdfast_ready: metric('1 while the node is ready'),
   holdfast_sessions: metric('Open client sessions, by protocol', 'protocol'),
   holdfast_users_online: metric('Users with a session here'),
+  holdfast_users_over_limit: metric('Users here with more channels than one may receive'),
   holdfast_index_channels: metric('Channels in the routing index'),
   holdfast_members: metric('Members of the cluster, by what this node knows of them', 'state'),
   holdfast_roster_epoch: metric('Epoch of the roster'),

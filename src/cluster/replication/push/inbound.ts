@@ -37,8 +37,9 @@ export class Inbound {
       if (--pending === 0) this.#landed(frame);
     };
     for (const operation of operations) {
-      counters.operationsReceived += 1;
-      if (replica.receive(operation, landed) === 'invalid') counters.operationsInvalid += 1;
+      const received = replica.receive(operation, landed);
+      if (received === 'staged') counters.operationsReceived += 1;
+      else if (received === 'invalid') counters.operationsInvalid += 1;
     }
   }
 
