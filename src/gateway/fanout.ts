@@ -42,11 +42,21 @@ export class GatewayFanout implements Fanout, FanoutMembers {
   deliver(delivery: Delivery): void {
     const { channel } = delivery;
     const wanted = this.#options.registry.sessionsIn(channel);
-    if (this.#memberCount(channel) !== wanted) this.#putRight(channel, wanted);
-    if (!channel.startsWith('1/')) this.#publish(delivery, channel, channelIdOf(channel));
-    else this.#publishViews(delivery);
-    const sessions = this.#wkSessions.get(channel);
-    if (sessions) this.#deliverOneByOne(delivery, sessions);
+    const { size: keyed = 0 } = this.#wkSessions.get(channel) ?? {};
+    if (channel.startsWith('1/')) {
+      if (this.#memberCount(channel) !== wanted) this.#putRight(channel, wanted);
+      this.#publishViews(delivery);
+    } else {
+      const { server } = this.#options;
+      let members = server.memberCount(channel);
+      if (members + keyed !== wanted) {
+        this.#putRight(channel, wanted);
+        members = server.memberCount(channel);
+      }
+      this.#publish(delivery, { topic: channel, channelId: channelIdOf(channel), members });
+    }
+    const served = this.#wkSessions.get(channel);
+    if (served) this.#deliverOneByOne(delivery, served);
   }
 
   notify(uid: Uid, event: ClientEvent): void {
@@ -144,16 +154,19 @@ export class GatewayFanout implements Fanout, FanoutMembers {
   #publishViews(delivery: Delivery): void {
     const { channel } = delivery;
     const persons = personsOf(channel);
-    if (!persons) return this.#publish(delivery, channel, channelIdOf(channel));
+    const view = (topic: string, channelId: string): void => {
+      const members = this.#options.server.memberCount(topic);
+      this.#publish(delivery, { topic, channelId, members });
+    };
+    if (!persons) return view(channel, channelIdOf(channel));
     const [left, right] = persons;
-    this.#publish(delivery, `${channel}${LEFT}`, channelIdFor(channel, left));
-    if (left !== right) this.#publish(delivery, `${channel}${RIGHT}`, channelIdFor(channel, right));
-    this.#publish(delivery, `${channel}${OTHER}`, channelIdFor(channel, '' as Uid));
+    view(`${channel}${LEFT}`, channelIdFor(channel, left));
+    if (left !== right) view(`${channel}${RIGHT}`, channelIdFor(channel, right));
+    view(`${channel}${OTHER}`, channelIdFor(channel, '' as Uid));
   }
 
-  #publish(delivery: Delivery, topic: string, channelId: string): void {
+  #publish(delivery: Delivery, { topic, channelId, members }: View): void {
     const { server, sessionOf, counters } = this.#options;
-    const members = server.memberCount(topic);
     if (members === 0) return;
     const { message, prevSeq, channel, exceptSession } = delivery;
     const channelType = channelTypeOf(channel);
@@ -172,6 +185,13 @@ export class GatewayFanout implements Fanout, FanoutMembers {
       session.send(encodeFor(session, delivery));
     }
   }
+}
+
+interface View {
+  readonly topic: string;
+  readonly channelId: string;
+  /** Sockets in the topic now. */
+  readonly members: number;
 }
 
 const LEFT = '#0';

@@ -1,4 +1,10 @@
-import { channelTypeOf, ID_LENGTH_MAX, PERSON, type ChannelKey } from '../core/ids.ts';
+import {
+  channelTypeOf,
+  ID_LENGTH_MAX,
+  isPrintableAscii,
+  PERSON,
+  type ChannelKey,
+} from '../core/ids.ts';
 import { encodeMessage, type Message } from '../core/kinds/message.ts';
 import { encodeSendKey, firstOf, payloadHash } from '../core/kinds/send-key.ts';
 import { EMPTY_CONTEXT } from '../core/context.ts';
@@ -219,7 +225,7 @@ export class PublishService implements Publisher {
 
   #refusal({ channel, sender, payload, cause, clientMsgNo }: PublishRequest): Refusal | undefined {
     const { payloadBytesMax, permissions } = this.#options;
-    if (clientMsgNo.length > ID_LENGTH_MAX || CONTROL.test(clientMsgNo)) {
+    if (!isClientMsgNo(clientMsgNo)) {
       return refuse(
         REASON.payloadDecode,
         `clientMsgNo: at most ${ID_LENGTH_MAX} characters, none of them a control character`,
@@ -233,6 +239,10 @@ export class PublishService implements Publisher {
     }
     return permissions.refusal(channel, sender, cause);
   }
+}
+
+function isClientMsgNo(text: string): boolean {
+  return text.length <= ID_LENGTH_MAX && (isPrintableAscii(text) || !CONTROL.test(text));
 }
 
 /** Of a row that is known to be absent: a new number of this actor, a send key that was just looked up. */

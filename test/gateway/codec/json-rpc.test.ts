@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Uid } from '../../../src/core/ids.ts';
 import {
   encodeError,
+  encodePong,
   encodeRecv,
   encodeSendResult,
 } from '../../../src/gateway/codec/json-rpc-encode.ts';
@@ -181,4 +182,27 @@ test('a number is an id as JSON-RPC has it, and comes back as a number', (t) => 
   const accepted = { messageId: 7n, messageSeq: 3, reasonCode: 1, disks: 2, message: '' };
   t.is(JSON.parse(encodeSendResult(7, accepted)).id, 7);
   t.is(JSON.parse(encodeError(0, 1, '')).id, 0);
+});
+
+test('texts and ids are written as JSON.stringify writes them', (t) => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 80 }),
+    fc.stringMatching(/^[ -~]{0,70}$/),
+    fc.string({ unit: fc.constantFrom('a', '"', '\\', '\n', '\u007f', '\u2028', '\ud800') }),
+  );
+  fc.assert(
+    fc.property(fc.oneof(text, fc.integer()), (id) => {
+      t.is(encodePong(id), JSON.stringify({ jsonrpc: '2.0', id, result: {} }));
+    }),
+    { numRuns: 2000 },
+  );
+  const sent = { messageSeq: 1, reasonCode: 1, disks: 1, message: '' };
+  fc.assert(
+    fc.property(fc.array(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }), { maxLength: 4 }), (ids) => {
+      for (const messageId of ids.flatMap((id) => [id, id])) {
+        const { result } = JSON.parse(encodeSendResult('1', { ...sent, messageId }));
+        t.is(result.messageId, String(messageId));
+      }
+    }),
+  );
 });
