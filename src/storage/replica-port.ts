@@ -26,6 +26,8 @@ export interface ReplicaListener {
   onSubmitted(operation: Operation): void;
   /** Rows were staged, whoever wrote them, in the tick in which the store shows them. In order. */
   onStaged?(changes: readonly Change[]): void;
+  /** Somebody read the row under this key, and it is not what was written: it reads as absent. */
+  onDamaged?(key: string): void;
   /** A peer's operation was staged: it is on its way to the disk, which may be failing. */
   onReceived?(applied: Applied): void;
   /** In the order of staging; a duplicate or superseded write is in no change. */

@@ -361,6 +361,7 @@ export class ReplicatedStore implements Replica {
   #reportDamage(key: string, error: string): void {
     this.#damagedRows += 1;
     this.#log.error('stored row is damaged', { key: JSON.stringify(key), error });
+    this.#tell((listener) => listener.onDamaged?.(key));
   }
 }
 

@@ -71,6 +71,7 @@ export class LiveScan {
     this.#cursor = gte;
     let rows = store.scan({ gte, lt })[Symbol.asyncIterator]();
     for (;;) {
+      if (signal.aborted) return false;
       const from = this.#nowMs();
       if (this.#noted.size > NOTED_MAX) {
         // A read that starts now sees all of them.

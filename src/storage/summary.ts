@@ -55,6 +55,7 @@ export class StoreSummary implements ReplicaSummary {
   readonly #building: (Building | undefined)[] = Array.from({ length: SHARDS });
   readonly #queued: (Promise<boolean> | undefined)[] = Array.from({ length: SHARDS });
   readonly #abort = new AbortController();
+  readonly #watchers = new Set<(change: Change) => void>();
   readonly #pace: Pace;
   #queue: Promise<unknown> = Promise.resolve();
   #damaged = 0;
@@ -108,15 +109,23 @@ export class StoreSummary implements ReplicaSummary {
     };
   }
 
+  /** Every change from now on, in the tick in which it is staged and after the sums took it in. */
+  watch(watcher: (change: Change) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
   /** The sums themselves, for the audit of the disk; they change with every write. */
   sumsOf(shard: number): ShardSums | undefined {
     return this.#sums[shard];
   }
 
   rebuild(shard: number): Promise<boolean> {
-    const known = this.#building[shard]?.done ?? this.#queued[shard];
-    if (known) return known;
-    const next = this.#queue.then(() => {
+    const queued = this.#queued[shard];
+    if (queued) return queued;
+    const next = this.#queue.then(async () => {
+      // A build that is under way may have passed what this one is asked to see.
+      await this.#building[shard]?.done.catch(() => undefined);
       this.#queued[shard] = undefined;
       return this.build(shard, this.#pace);
     });
@@ -196,11 +205,13 @@ export class StoreSummary implements ReplicaSummary {
   }
 
   #onStaged(changes: readonly Change[]): void {
-    for (const { key, before, after } of changes) {
+    for (const change of changes) {
+      const { key, before, after } = change;
       const shard = shardOfKey(key);
       this.#sums[shard]?.change(key, before, after);
       const building = this.#building[shard];
       if (building?.scan.passed(key)) building.sums.change(key, before, after);
+      for (const watcher of this.#watchers) watcher(change);
     }
   }
 

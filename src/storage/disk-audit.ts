@@ -1,0 +1,235 @@
+import type { Repair, RepairListener } from '../audit/port.ts';
+import type { ChannelKey, Uid } from '../core/ids.ts';
+import { SHARDS } from '../core/placement.ts';
+import { splitRowKey, type RowKey } from '../core/row-key.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime, Timer } from '../runtime/port.ts';
+import { checkLog } from './disk-audit-log.ts';
+import { checkReverse } from './disk-audit-reverse.ts';
+import type { Store } from './port.ts';
+import type { Replica } from './replica-port.ts';
+import type { Pace } from './summary-scan.ts';
+import type { StoreSummary } from './summary.ts';
+
+export interface DiskAuditOptions {
+  readonly store: Store;
+  readonly replica: Pick<Replica, 'read' | 'covers' | 'addListener'>;
+  readonly summary: StoreSummary;
+  readonly runtime: Runtime;
+  readonly log: Pick<Log, 'debug' | 'warn'>;
+  readonly repairs: RepairListener;
+  /** 1 for the default profile, 5 for the fast one. */
+  readonly speed?: number | undefined;
+}
+
+/** What the two checks of derived rows work with. */
+export interface AuditGround extends Pick<DiskAuditOptions, 'store' | 'replica' | 'runtime'> {
+  readonly summary: StoreSummary;
+  readonly pace: Pace;
+  /** For the second look at what differed, which is short and should be over soon. */
+  readonly closePace: Pace;
+  readonly signal: AbortSignal;
+  /** A row that is not what was written: peers have to be asked. */
+  doubt(key: RowKey, cause: DoubtCause): void;
+  repaired(cause: string, key: RowKey): void;
+}
+
+/**
+ * - row-damaged: its checksum fails.
+ * - row-lost: the log names a dot that its row does not hold.
+ * - row-unknown: it holds a dot that neither log nor vector know.
+ */
+export type DoubtCause = 'row-damaged' | 'row-lost' | 'row-unknown';
+
+/** A pass takes so long for each subscription, and never less; five sixths of what is promised. */
+const PASS_MS_PER_SUBSCRIPTION = 0.15;
+const PASS_MS_MIN = 8_000;
+/** A small store is read in a moment, and then rests: who waits for a shard's sums waits less. */
+const PER_ROW_MS_MAX = 1;
+/** While it is being paced, it never takes more than this share of one core. */
+const SHARE_MAX = 0.25;
+const DOUBTS_MAX = 1_000;
+/** The same row is not told of again before. */
+const DOUBT_AGAIN_MS = 1_000;
+const RETRY_MS = 5_000;
+/** After a damaged row was found, until its shard's sums are built without it. */
+const REBUILD_MS = 1_000;
+
+/**
+ * Reads the whole store again and again, slowly, and compares what must agree: rows with their
+ * checksums, the sums in memory with the rows, reverse rows and log rows with the rows. Derived rows
+ * are put right at once, in the direction of the rows. A row itself is never touched: it goes to
+ * `onDoubtful`, for the peers know what it was, and until then it is as if it was not there.
+ */
+export class DiskAudit {
+  /** Takes keys of rows that peers have to be asked about; by default nobody. */
+  onDoubtful: (keys: readonly RowKey[]) => void = () => {};
+  readonly #options: DiskAuditOptions;
+  readonly #abort = new AbortController();
+  readonly #told = new Map<RowKey, number>();
+  readonly #doubts = new Set<RowKey>();
+  readonly #rebuilds: (Timer | undefined)[] = Array.from({ length: SHARDS });
+  #rowsOfPass = 0;
+  #rowsOfLastPass = 0;
+  #passes = 0;
+  #passedMs: number | undefined;
+
+  constructor(options: DiskAuditOptions) {
+    this.#options = options;
+    options.replica.addListener({
+      onSubmitted: () => {},
+      onDurable: () => {},
+      onDamaged: (key) => this.#onDamaged(key),
+    });
+  }
+
+  /** Passes for ever, from the moment at which all sums are built. */
+  start(): void {
+    void this.#run();
+  }
+
+  stop(): void {
+    this.#abort.abort();
+    for (const timer of this.#rebuilds) timer?.cancel();
+  }
+
+  /** Whole passes so far. */
+  passes(): number {
+    return this.#passes;
+  }
+
+  /** When the last whole pass ended, monotonic; undefined before the first. */
+  passedMs(): number | undefined {
+    return this.#passedMs;
+  }
+
+  async #run(): Promise<void> {
+    const { summary, log, runtime } = this.#options;
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      const from = runtime.clock.monotonicMs();
+      const passMs = this.#passTargetMs();
+      try {
+        if (allReady(summary)) await this.#pass(passMs);
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn('the audit of the disk was broken off: again later', { error });
+      }
+      const leftMs = from + passMs - runtime.clock.monotonicMs();
+      await this.#sleep(allReady(summary) ? Math.max(leftMs, 1) : RETRY_MS);
+    }
+  }
+
+  async #pass(passMs: number): Promise<void> {
+    const { summary, runtime } = this.#options;
+    const perRowMs = Math.min(PER_ROW_MS_MAX, passMs / Math.max(this.#rowsExpected(), 1));
+    this.#rowsOfPass = 0;
+    const pace: Pace = (rows, busyMs) => {
+      this.#rowsOfPass += rows;
+      return Math.max(rows * perRowMs - busyMs, busyMs * (1 / SHARE_MAX - 1));
+    };
+    for (let shard = 0; shard < SHARDS; shard++) {
+      if (this.#abort.signal.aborted) return;
+      if (await summary.build(shard, pace)) {
+        this.#tell({ cause: 'sums-differ', action: 'rebuilt', detail: `shard ${shard}` });
+      }
+    }
+    const ground = this.#ground(pace);
+    const whole = (await checkReverse(ground)) && (await checkLog(ground));
+    if (!whole) return;
+    this.#rowsOfLastPass = this.#rowsOfPass;
+    this.#passes += 1;
+    this.#passedMs = runtime.clock.monotonicMs();
+  }
+
+  #ground(pace: Pace): AuditGround {
+    const { store, replica, runtime, summary } = this.#options;
+    return {
+      ...{ store, replica, runtime, summary, pace },
+      closePace: (_rows, busyMs) => busyMs * (1 / SHARE_MAX - 1),
+      signal: this.#abort.signal,
+      doubt: (key, cause) => this.#doubt(key, cause),
+      repaired: (cause, key) => this.#tell({ cause, action: 'rebuilt', key }),
+    };
+  }
+
+  #onDamaged(key: string): void {
+    const parts = splitRowKey(key);
+    if (!parts) return;
+    const isNew = !this.#told.has(key as RowKey);
+    this.#doubt(key as RowKey, 'row-damaged');
+    // The sums still count what the row was; a write to it would not take that away.
+    if (isNew) this.#rebuildSoon(parts.shard);
+  }
+
+  #doubt(key: RowKey, cause: DoubtCause): void {
+    const now = this.#options.runtime.clock.monotonicMs();
+    const told = this.#told.get(key);
+    if (told !== undefined && now - told < DOUBT_AGAIN_MS) return;
+    this.#told.delete(key);
+    this.#told.set(key, now);
+    if (this.#told.size > DOUBTS_MAX) this.#told.delete(this.#told.keys().next().value!);
+    this.#tell({ cause, action: 'alarm', key });
+    if (this.#doubts.size === 0) this.#options.runtime.timers.soon(() => this.#askPeers());
+    if (this.#doubts.size < DOUBTS_MAX) this.#doubts.add(key);
+  }
+
+  #askPeers(): void {
+    const keys = [...this.#doubts];
+    this.#doubts.clear();
+    if (!this.#abort.signal.aborted) this.onDoubtful(keys);
+  }
+
+  #rebuildSoon(shard: number): void {
+    const { summary, runtime, log } = this.#options;
+    if (!summary.ready(shard) || this.#abort.signal.aborted) return;
+    this.#rebuilds[shard] ??= runtime.timers.after(REBUILD_MS, () => {
+      this.#rebuilds[shard] = undefined;
+      summary.rebuild(shard).catch((error: unknown) => {
+        log.debug('sums were not built again', { shard, error });
+      });
+    });
+  }
+
+  #tell({ key, ...said }: Pick<Repair, 'cause' | 'action' | 'detail'> & { key?: RowKey }): void {
+    const { repairs, runtime } = this.#options;
+    const wallMs = runtime.clock.wallMs();
+    repairs.onRepair({ layer: 'disk', ...said, ...(key && namesOf(key)), wallMs });
+  }
+
+  #passTargetMs(): number {
+    const { summary, speed = 1 } = this.#options;
+    return Math.max(PASS_MS_MIN, PASS_MS_PER_SUBSCRIPTION * itemsIn(summary)) / speed;
+  }
+
+  /** Of each item its row, its reverse row and its log row, or more, as the last whole pass found. */
+  #rowsExpected(): number {
+    return Math.max(this.#rowsOfLastPass, 3 * itemsIn(this.#options.summary));
+  }
+
+  async #sleep(delayMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#options.runtime.timers.after(delayMs, resolve);
+    });
+  }
+}
+
+function allReady(summary: StoreSummary): boolean {
+  for (let shard = 0; shard < SHARDS; shard++) if (!summary.ready(shard)) return false;
+  return true;
+}
+
+function itemsIn(summary: StoreSummary): number {
+  let items = 0;
+  for (let shard = 0; shard < SHARDS; shard++) items += summary.sumsOf(shard)?.count ?? 0;
+  return items;
+}
+
+/** Whom a row is about, for people. */
+function namesOf(key: RowKey): Pick<Repair, 'channel' | 'uid' | 'detail'> {
+  const { kind, parts } = splitRowKey(key)!;
+  const detail = JSON.stringify(key);
+  if (kind === 'p' || kind === 't') return { uid: parts[0] as Uid, detail };
+  const channel = parts[0] as ChannelKey;
+  return kind === 's' ? { channel, uid: parts[1] as Uid, detail } : { channel, detail };
+}
