@@ -1,19 +1,22 @@
-import type { ChannelKey, Uid } from '../core/ids.ts';
+import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
 import { decodeMessage, type Message } from '../core/kinds/message.ts';
-import { firstOf, payloadHash } from '../core/kinds/send-key.ts';
+import { firstOf, payloadHash, sendKeysOf } from '../core/kinds/send-key.ts';
 import type { Operation } from '../core/operation.ts';
-import { RECALL } from '../core/row.ts';
-import { sendKeyKey, splitRowKey } from '../core/row-key.ts';
+import { RECALL, type Row } from '../core/row.ts';
+import { messageKey, sendKeyKey, splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 import type { Applied, Change } from '../storage/replica-port.ts';
 import type { ChannelHeads } from './channel-heads.ts';
 import type { MessageIds } from './message-ids.ts';
+import { DeliveryLog } from './delivery-log.ts';
 import type { Fanout } from './port.ts';
 
 export interface DeliveryOptions {
   readonly heads: ChannelHeads;
   readonly fanout: Fanout;
   readonly store: Pick<Store, 'status' | 'onStatus'>;
+  /** A stored row; absent where nothing comes by snapshots. */
+  readonly read?: ((key: RowKey) => Row) | undefined;
   /** Told of the ids that peers bring back. */
   readonly messageIds?: Pick<MessageIds, 'observe'> | undefined;
 }
@@ -30,6 +33,7 @@ interface Outgoing {
  * theirs goes out ahead of this one.
  */
 export class Delivery {
+  readonly #options: DeliveryOptions;
   readonly #heads: ChannelHeads;
   readonly #fanout: Fanout;
   readonly #outgoing = new Map<string, Outgoing>();
@@ -39,9 +43,13 @@ export class Delivery {
   /** Delivered already, not on disk yet. */
   readonly #ahead = new Set<string>();
   readonly #messageIds: DeliveryOptions['messageIds'];
+  /** What went out of what is stored, in its order. */
+  readonly log = new DeliveryLog();
   #delivered = 0;
 
-  constructor({ heads, fanout, store, messageIds }: DeliveryOptions) {
+  constructor(options: DeliveryOptions) {
+    const { heads, fanout, store, messageIds } = options;
+    this.#options = options;
     this.#messageIds = messageIds;
     this.#heads = heads;
     this.#fanout = fanout;
@@ -98,15 +106,39 @@ export class Delivery {
       this.#heads.raise(channel, message.messageSeq);
       if (!own) this.#messageIds?.observe(message.messageId);
       if (!own && isRepeat(channel, message, changes)) continue;
+      if (!operation && this.#isCopy(channel, { message, actor: entry.actor }, changes)) continue;
       this.deliver(channel, message, outgoing?.exceptSession);
     }
     if (own && operation) this.#outgoing.delete(nameOf(operation));
+  }
+
+  /**
+   * Rows of a snapshot: the send key may have come with others before, and both messages that it names
+   * may be among these. They come in the order of their numbers, so a lower one went out just now.
+   */
+  #isCopy(
+    channel: ChannelKey,
+    { message, actor }: { message: Message; actor: ActorId },
+    changes: readonly Change[],
+  ): boolean {
+    const { read } = this.#options;
+    if (message.clientMsgNo === '' || !read) return false;
+    const row = read(sendKeyKey(channel, message.fromUid, message.clientMsgNo));
+    const own = messageKey(channel, message.messageSeq, actor);
+    const hash = payloadHash(message.payload);
+    return sendKeysOf(row).some((copy) => {
+      const key = messageKey(channel, copy.messageSeq, copy.actor);
+      if (copy.payloadHash !== hash || key === own || read(key).length === 0) return false;
+      const isNew = changes.some((change) => change.key === key && change.before.length === 0);
+      return !isNew || key < own;
+    });
   }
 
   deliver(channel: ChannelKey, message: Message, exceptSession: number | undefined): void {
     const prevSeq =
       message.messageSeq === 0 ? 0 : this.#heads.delivered(channel, message.messageSeq);
     this.#delivered += 1;
+    if (message.messageSeq !== 0) this.log.note(channel, message.messageSeq, exceptSession);
     this.#fanout.deliver({ channel, message, prevSeq, exceptSession });
   }
 

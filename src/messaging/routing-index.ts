@@ -42,6 +42,8 @@ interface LiveUser {
 }
 
 const RECENT_CHANNELS = 1024;
+/** Of the last entries that were taken away: when, in deliveries of this node. */
+const LEFT_MAX = 4_096;
 const NOBODY: readonly RoutedSession[] = [];
 const NO_CHANNELS: readonly ChannelKey[] = [];
 
@@ -59,6 +61,8 @@ export class RoutingIndex implements SessionRegistry {
   readonly #overLimit = new Set<Uid>();
   /** The same text as in `#channels` for channels of many, so that each user does not hold a copy. */
   readonly #recent: (ChannelKey | undefined)[] = Array.from({ length: RECENT_CHANNELS });
+
+  readonly #left = new Map<string, number>();
 
   constructor(options: RoutingIndexOptions) {
     this.#options = options;
@@ -191,13 +195,18 @@ export class RoutingIndex implements SessionRegistry {
     const user = this.#users.get(uid);
     if (!user || hasValue(user.channels, channel)) return;
     if (this.isFull(uid)) this.#leftOut(uid);
-    else this.#join(user, channel);
+    else this.#join(uid, user, channel);
   }
 
   /** Leaves what the disk has evidence against. */
   drop(channel: ChannelKey, uid: Uid): void {
     const user = this.#users.get(uid);
-    if (user && hasValue(user.channels, channel)) this.#leave(user, channel);
+    if (user && hasValue(user.channels, channel)) this.#leave(uid, user, channel);
+  }
+
+  /** The delivery after which the entry was taken away, of the last entries that were. */
+  leftAt(channel: ChannelKey, uid: Uid): number | undefined {
+    return this.#left.get(`${channel}\n${uid}`);
   }
 
   /** What the disk says of a user in a channel. Absent: neither a subscription nor evidence of its end. */
@@ -262,9 +271,9 @@ export class RoutingIndex implements SessionRegistry {
     if (wanted === hasValue(user.channels, channel)) return;
     // A row that is gone is damage and no decision of anybody's.
     if (!wanted && !how.row && this.verdict(channel, uid) === 'absent') return;
-    if (!wanted) this.#leave(user, channel);
+    if (!wanted) this.#leave(uid, user, channel);
     else if (this.isFull(uid)) this.#leftOut(uid);
-    else if (!how.merged || !this.#options.onMerged?.(channel, uid)) this.#join(user, channel);
+    else if (!how.merged || !this.#options.onMerged?.(channel, uid)) this.#join(uid, user, channel);
     // There is room for one of those that were left out.
     if (!wanted && this.#overLimit.delete(uid)) void this.#reload(uid, user);
   }
@@ -293,7 +302,7 @@ export class RoutingIndex implements SessionRegistry {
           user.loading = undefined;
           return;
         }
-        this.#join(user, channel);
+        this.#join(uid, user, channel);
       }
     }
     user.loading = undefined;
@@ -314,7 +323,8 @@ export class RoutingIndex implements SessionRegistry {
     this.#options.onOverLimit(uid, this.#options.channelsPerUserMax);
   }
 
-  #join(user: LiveUser, channel: ChannelKey): void {
+  #join(uid: Uid, user: LiveUser, channel: ChannelKey): void {
+    if (this.#left.size > 0) this.#left.delete(`${channel}\n${uid}`);
     const hash = hash32(channel);
     user.channels = withValue(user.channels, this.#shared(channel, hash));
     user.sum = (user.sum + hash) | 0;
@@ -324,7 +334,9 @@ export class RoutingIndex implements SessionRegistry {
     for (const session of user.sessions) session.join(channel);
   }
 
-  #leave(user: LiveUser, channel: ChannelKey): void {
+  #leave(uid: Uid, user: LiveUser, channel: ChannelKey): void {
+    if (this.#left.size >= LEFT_MAX) this.#left.delete(this.#left.keys().next().value!);
+    this.#left.set(`${channel}\n${uid}`, this.#options.deliveries?.() ?? 0);
     user.channels = withoutValue(user.channels, channel);
     user.sum = (user.sum - hash32(channel)) | 0;
     for (const session of user.sessions) session.leave(channel);

@@ -124,6 +124,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     routedTimeoutMs: replication.acknowledgeTimeoutMs,
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
     operationLogEntriesMax: audit.operationLogEntries,
+    auditPace: audit.profile === 'fast' ? 5 : 1,
   };
 }
 

@@ -18,6 +18,7 @@ import type { Outcomes } from './outcomes.ts';
 import { createServices, noteCatchingUp, tellInOrder, untilAsideWasRead } from './services.ts';
 import { createCalls, Repairs } from './upkeep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
+import { createSessionUpkeep, type SessionUpkeep } from './upkeep/sessions.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
@@ -52,6 +53,8 @@ export interface CoreOptions {
   readonly routedTimeoutMs?: number | undefined;
   readonly secondDiskTimeoutMs?: number | undefined;
   readonly operationLogEntriesMax?: number | undefined;
+  /** How many times as often as by default the layers are compared: 1, and 5 in the fast profile. */
+  readonly auditPace?: number | undefined;
 }
 
 export interface CoreListener {
@@ -83,6 +86,8 @@ export interface NodeCore {
   readonly diagnosis: Diagnosis;
   /** Questions to other members, and who answers theirs. */
   readonly calls: PeerCalls;
+  /** What keeps index and sockets equal to the disk. */
+  readonly sessions: SessionUpkeep;
   /** As the roster has it. */
   readonly self: Member;
   /** Opens links to the peers and accepts theirs. */
@@ -115,6 +120,8 @@ export async function createNodeCore(
   const routing = createRouting(options, ports, {
     ...{ replica, self, listener },
     announce: (add, remove) => replicator!.announce(add, remove),
+    upkeep: () => sessions,
+    deliveries: () => parts.delivery.log.count,
   });
   replicator = new Replicator({
     self,
@@ -142,6 +149,10 @@ export async function createNodeCore(
     routing,
     journal,
   });
+  const sessions: SessionUpkeep = createSessionUpkeep(options.auditPace ?? 1, {
+    ...{ index: routing, deliveries: parts.delivery.log, store: ports.store, replica },
+    ...{ repairs, runtime, log },
+  });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
   const diagnosis = createDiagnosis(ports, {
     ...{ replica, replicator, routing, journal, repairs, calls, self },
@@ -150,13 +161,15 @@ export async function createNodeCore(
   return {
     ...parts,
     diagnosis,
-    ...{ replica, replicator, routing, self, journal, repairs, calls, upkeep },
+    ...{ replica, replicator, routing, self, journal, repairs, calls, upkeep, sessions },
     async start() {
       await replicator.start();
       upkeep.start();
+      sessions.start();
     },
     async stop() {
       upkeep.stop();
+      sessions.stop();
       parts.gate.stop();
       await membership.stop();
       await replicator.stop();
@@ -173,8 +186,8 @@ async function openStores(options: CoreOptions, { store, runtime, log }: CorePor
   replica.addListener(journal);
   const repairs = new Repairs(log);
   repairs.add(journal);
-  const { cluster } = options;
-  const upkeep = createUpkeep({ cluster }, { store, replica, runtime, log, repairs });
+  const { cluster, auditPace: auditSpeed } = options;
+  const upkeep = createUpkeep({ cluster, auditSpeed }, { store, replica, runtime, log, repairs });
   return { replica, journal, repairs, upkeep };
 }
 
@@ -183,12 +196,14 @@ interface RoutingParts {
   readonly self: Member;
   readonly listener: CoreListener;
   readonly announce: Replicator['announce'];
+  readonly upkeep: () => SessionUpkeep;
+  readonly deliveries: () => number;
 }
 
 function createRouting(
   options: CoreOptions,
   { store, log }: CorePorts,
-  { replica, self, listener, announce }: RoutingParts,
+  { replica, self, listener, announce, upkeep, deliveries }: RoutingParts,
 ): RoutingIndex {
   const routing: RoutingIndex = new RoutingIndex({
     store,
@@ -204,7 +219,14 @@ function createRouting(
         uid,
         channelsMax,
       }),
-    onSession: (session, change) => listener.onSession?.(session, change),
+    onSession(session, change) {
+      upkeep().onSession(session, change);
+      listener.onSession?.(session, change);
+    },
+    deliveries,
+    onCountDiffers: (channel) => upkeep().socketAudit.checkChannel(channel),
+    onMerged: (channel, uid) => upkeep().onMerged(channel, uid),
+    onLost: (channel, uid) => upkeep().indexAudit.noteLost({ channel, uid }),
   });
   return routing;
 }

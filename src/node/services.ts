@@ -38,7 +38,7 @@ export function tellInOrder(parts: {
     onDurable(applied) {
       for (const change of applied.changes) {
         permissions.onChange(change);
-        routing.onChange(change);
+        routing.onChange(change, applied.operation ? undefined : 'merged');
         if (change.key[0] === 's') replicator.noteSubscribed(channelOf(change.key));
       }
       delivery.onDurable(applied);
@@ -84,7 +84,10 @@ export function createServices(
   });
   const heads = new ChannelHeads(store, channelsMax);
   const messageIds = new MessageIds({ replica, runtime, slot: options.numbering.slot });
-  const delivery = new Delivery({ heads, fanout, store, messageIds });
+  const delivery = new Delivery({
+    ...{ heads, fanout, store, messageIds },
+    read: (key) => replica.read(key),
+  });
   const directory = new DirectoryService({ replica, gate });
   const permissions = new SendPermissions({ replica, directory, channelsMax });
   const table = new SubscriptionTable(store, replica);

@@ -72,12 +72,14 @@ export interface LoneCore {
 
 export interface LoneOptions extends Partial<CoreOptions> {
   readonly log?: Log | undefined;
+  /** Instead of the one that fills `deliveries`. */
+  readonly fanout?: Fanout | undefined;
 }
 
 /** The core of a lone node on a memory store, with the real clock. */
 export async function startLoneCore(
   location = new MemoryStoreLocation({ runtime: testRuntime }),
-  { log = silentLog, ...options }: LoneOptions = {},
+  { log = silentLog, fanout: other, ...options }: LoneOptions = {},
 ): Promise<LoneCore> {
   const id = parseMemberId('n1');
   if (!id.ok) throw new Error(id.error);
@@ -102,7 +104,7 @@ export async function startLoneCore(
       store,
       membership: new StaticMembership({ members: [self], slots: 1 }),
       transport: noPeers,
-      fanout,
+      fanout: other ?? fanout,
       log,
     },
     { onRebuildNeeded: () => {} },

@@ -1,0 +1,171 @@
+import type { ChannelKey } from '../core/ids.ts';
+import type { Message } from '../core/kinds/message.ts';
+import type { Log } from '../observability/log.ts';
+import type { RoutedSession } from '../messaging/port.ts';
+import type { AuditedIndex, Entry, MessageReader, MissedMessages } from './sessions-port.ts';
+
+export interface ReplayOptions {
+  readonly index: Pick<AuditedIndex, 'sessionsOf' | 'entryOf' | 'verdict' | 'restore'>;
+  readonly missed: MissedMessages;
+  readonly messages: MessageReader;
+  /** HLC of the oldest live subscription of the entry: nothing older than it was owed. */
+  readonly subscribedAt: (entry: Entry) => number;
+  /** HLC of a wall clock, milliseconds since 1970. */
+  readonly hlcOf: (wallMs: number) => number;
+  readonly log: Pick<Log, 'error'>;
+  /** Brought to one session by one replay; what is older stays in the history. */
+  readonly messagesMax?: number | undefined;
+  /** Replays at a time; beyond it an entry is joined at once, and what it missed stays in the history. */
+  readonly replaysMax?: number | undefined;
+}
+
+interface Missed {
+  readonly messageSeq: number;
+  readonly number: number;
+  readonly exceptSession: number;
+}
+
+interface Brought extends Missed {
+  readonly message: Message;
+  readonly hlc: number;
+}
+
+/** Older than the log of deliveries: its place in their order is not known. */
+const BEFORE_THE_LOG = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Joins an entry that should have been joined since a known moment, and brings its open sessions what they
+ * missed. The sessions join in the tick in which nothing is left to bring: until then whatever the node
+ * delivers in the channel is one more that they missed, so live messages wait behind the replay, in the
+ * order of this node's deliveries, and none comes twice. Messages marked no-persist are not stored: those
+ * of the time before the join are lost to these sessions.
+ */
+export class Replay {
+  readonly #options: ReplayOptions;
+  readonly #messagesMax: number;
+  readonly #replaysMax: number;
+  readonly #running = new Set<string>();
+  /** Messages brought so far. */
+  replayed = 0;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+    this.#messagesMax = options.messagesMax ?? 1_000;
+    this.#replaysMax = options.replaysMax ?? 1_000;
+  }
+
+  isRunning({ channel, uid }: Entry): boolean {
+    return this.#running.has(`${channel}\n${uid}`);
+  }
+
+  /**
+   * `since`: the delivery after which the user was not joined; absent: never since the sessions came.
+   * False where it cannot: then the caller joins.
+   */
+  start(entry: Entry, since: number | undefined): boolean {
+    const name = `${entry.channel}\n${entry.uid}`;
+    if (this.#running.has(name)) return true;
+    if (this.#running.size >= this.#replaysMax) return false;
+    this.#running.add(name);
+    void this.#run(entry, since).finally(() => this.#running.delete(name));
+    return true;
+  }
+
+  async #run(entry: Entry, since: number | undefined): Promise<void> {
+    const { index, log } = this.#options;
+    try {
+      await this.#bring(entry, since);
+    } catch (error) {
+      log.error('a replay failed; the sessions are joined without it', { ...entry, error });
+      if (this.#isOwed(entry)) index.restore(entry.channel, entry.uid);
+    }
+  }
+
+  async #bring(entry: Entry, since: number | undefined): Promise<void> {
+    const { index, missed } = this.#options;
+    const { channel, uid } = entry;
+    let done = since ?? 0;
+    // Of a session that was joined for a while, what is older than the log might come twice.
+    let mayBeOlder = since === undefined;
+    for (;;) {
+      if (!this.#isOwed(entry)) return;
+      const sessions = index.sessionsOf(uid);
+      const afterOf = (session: RoutedSession): number => Math.max(session.deliveriesBefore, done);
+      const after = Math.min(...sessions.map(afterOf));
+      const { deliveries, complete } = missed.since(channel, after);
+      const until = missed.count;
+      const older = !complete && mayBeOlder;
+      if (deliveries.length === 0 && !older) break;
+      mayBeOlder = false;
+      const wanted = deliveries.slice(-this.#messagesMax);
+      const before = older ? await this.#older(entry, sessions, wanted) : [];
+      const read = await this.#read(entry, wanted);
+      if (!this.#isOwed(entry)) return;
+      for (const session of index.sessionsOf(uid)) {
+        this.#tell(session, channel, [...before, ...read], afterOf(session));
+      }
+      done = until;
+    }
+    index.restore(channel, uid);
+  }
+
+  /** False where somebody else has joined it meanwhile, where it was removed, or nobody is here. */
+  #isOwed({ channel, uid }: Entry): boolean {
+    const { index } = this.#options;
+    return index.entryOf(channel, uid) === 'absent' && index.verdict(channel, uid) === 'live';
+  }
+
+  async #read(entry: Entry, wanted: readonly Missed[]): Promise<readonly Brought[]> {
+    if (wanted.length === 0) return [];
+    const { messages, subscribedAt } = this.#options;
+    const hlcFrom = subscribedAt(entry);
+    const seqs = new Set(wanted.map(({ messageSeq }) => messageSeq));
+    const bySeq = new Map(
+      (await messages.read(entry.channel, seqs)).map((stored) => [
+        stored.message.messageSeq,
+        stored,
+      ]),
+    );
+    return wanted.flatMap((delivery) => {
+      const stored = bySeq.get(delivery.messageSeq);
+      return stored && stored.hlc >= hlcFrom ? [{ ...delivery, ...stored }] : [];
+    });
+  }
+
+  /** Where the log of deliveries does not reach back: by the clock of the writes, since the connection. */
+  async #older(
+    entry: Entry,
+    sessions: readonly RoutedSession[],
+    known: readonly Missed[],
+  ): Promise<readonly Brought[]> {
+    const { messages, subscribedAt, hlcOf } = this.#options;
+    const connectedMs = Math.min(...sessions.map((session) => session.connectedAtMs));
+    const hlcFrom = Math.max(subscribedAt(entry), hlcOf(connectedMs));
+    const seqs = new Set(known.map(({ messageSeq }) => messageSeq));
+    const stored = await messages.newest(entry.channel, hlcFrom, this.#messagesMax);
+    return stored
+      .filter(({ message }) => !seqs.has(message.messageSeq))
+      .reverse()
+      .map(({ message, hlc }) => ({
+        ...{ message, hlc, messageSeq: message.messageSeq, exceptSession: 0 },
+        number: BEFORE_THE_LOG,
+      }));
+  }
+
+  #tell(
+    session: RoutedSession,
+    channel: ChannelKey,
+    brought: readonly Brought[],
+    after: number,
+  ): void {
+    let prevSeq = 0;
+    const connectedHlc = this.#options.hlcOf(session.connectedAtMs);
+    for (const { message, number, hlc, exceptSession } of brought) {
+      if (number <= after || exceptSession === session.id) continue;
+      if (number === BEFORE_THE_LOG && hlc < connectedHlc) continue;
+      session.deliver({ channel, message, prevSeq, exceptSession: undefined });
+      prevSeq = message.messageSeq;
+      this.replayed += 1;
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import { IndexAudit } from '../../audit/index-audit.ts';
+import type { RepairListener } from '../../audit/port.ts';
+import { Replay } from '../../audit/replay.ts';
+import { SocketAudit } from '../../audit/socket-audit.ts';
+import type { ChannelKey, Uid } from '../../core/ids.ts';
+import { nextHlc } from '../../core/hybrid-clock.ts';
+import { liveEntries } from '../../core/row.ts';
+import { rangeEnd, reversePrefix, subscriptionKey, type RowKey } from '../../core/row-key.ts';
+import type { DeliveryLog } from '../../messaging/delivery-log.ts';
+import type { RoutedSession } from '../../messaging/port.ts';
+import type { RoutingIndex } from '../../messaging/routing-index.ts';
+import { StoredMessages } from '../../messaging/stored-messages.ts';
+import type { Log } from '../../observability/log.ts';
+import type { Runtime } from '../../runtime/port.ts';
+import type { Store } from '../../storage/port.ts';
+import type { ReplicatedStore } from '../../storage/replica.ts';
+
+export interface SessionUpkeepParts {
+  readonly index: RoutingIndex;
+  readonly deliveries: DeliveryLog;
+  readonly store: Store;
+  readonly replica: ReplicatedStore;
+  readonly repairs: RepairListener;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Asks the peers for rows that this disk has lost. */
+  readonly repairKeys?: ((keys: readonly RowKey[]) => void) | undefined;
+}
+
+/** What keeps index and sockets equal to the disk. */
+export interface SessionUpkeep {
+  readonly indexAudit: IndexAudit;
+  readonly socketAudit: SocketAudit;
+  readonly replay: Replay;
+  start(): void;
+  stop(): void;
+  onSession(session: RoutedSession, change: 'connected' | 'disconnected'): void;
+  /** True: the replay joins it, after it has brought what was missed. */
+  onMerged(channel: ChannelKey, uid: Uid): boolean;
+}
+
+/** `pace`: 1, and 5 in the fast profile. */
+export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): SessionUpkeep {
+  const { index, deliveries, store, replica, repairs, runtime, log, repairKeys } = parts;
+  const tickMs = 250 / pace;
+  const replay = new Replay({
+    index,
+    missed: deliveries,
+    messages: new StoredMessages(store, replica),
+    subscribedAt: ({ channel, uid }) => {
+      const live = liveEntries(replica.read(subscriptionKey(channel, uid)));
+      return Math.min(...live.map(({ hlc }) => hlc));
+    },
+    hlcOf: (wallMs) => nextHlc(0, wallMs),
+    log,
+  });
+  const indexAudit = new IndexAudit({
+    ...{ index, replay, repairs, runtime, tickMs, repairKeys },
+    disk: diskOf(store, replica),
+    sumPassMs: 1_000 / pace,
+    diskPassMs: 2_000 / pace,
+    usersPerTickMax: 100,
+    leftAt: ({ channel, uid }) => index.leftAt(channel, uid),
+  });
+  const socketAudit = new SocketAudit({
+    ...{ index, repairs, runtime, tickMs, repairKeys },
+    passMs: 9_000 / pace,
+    youngMs: 1_000 / pace,
+  });
+  return {
+    ...{ indexAudit, socketAudit, replay },
+    start() {
+      indexAudit.start();
+      socketAudit.start();
+    },
+    stop() {
+      indexAudit.stop();
+      socketAudit.stop();
+    },
+    onSession(session, change) {
+      if (change === 'connected') socketAudit.noteConnected(session);
+    },
+    onMerged: (channel, uid) => replay.start({ channel, uid }, index.leftAt(channel, uid)),
+  };
+}
+
+function diskOf(store: Store, replica: ReplicatedStore) {
+  return {
+    async channelsOf(uid: Uid): Promise<readonly ChannelKey[]> {
+      const prefix = reversePrefix(uid);
+      const channels: ChannelKey[] = [];
+      for await (const chunk of store.scan({ gte: prefix, lt: rangeEnd(prefix) })) {
+        for (const [key] of chunk) channels.push(key.slice(prefix.length) as ChannelKey);
+      }
+      return channels;
+    },
+    read: (key: RowKey) => replica.read(key),
+    isWriting: () => store.status().state === 'ok',
+    settled: () =>
+      new Promise<void>((resolve) => {
+        if (store.stagedBytes() === 0) resolve();
+        else store.stage([], resolve);
+      }),
+  };
+}
