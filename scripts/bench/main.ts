@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { benchFanout } from './fanout.ts';
 import { benchLatency } from './latency.ts';
 import { benchIdleSessions, benchStoredSubscriptions } from './memory.ts';
+import { benchIdleAudits, benchSymbols } from './reconcile.ts';
 import { formatTable, type Row } from './row.ts';
 import { benchSubscribe } from './subscribe.ts';
 
@@ -21,6 +22,8 @@ const SECTIONS = {
   latency: (size: Size) => benchLatency(1000, size.seconds),
   idle: (size: Size) => benchIdleSessions(size.idle),
   stored: (size: Size) => benchStoredSubscriptions(size.stored),
+  symbols: () => Promise.resolve(benchSymbols()),
+  audits: (size: Size) => benchIdleAudits(size.stored, 20 * size.seconds),
 } as const;
 
 type Size = (typeof SIZES)[keyof typeof SIZES];
