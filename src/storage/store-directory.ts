@@ -93,7 +93,9 @@ export async function removeMark(path: string): Promise<void> {
 export async function markedAsides(path: string): Promise<readonly string[]> {
   const parent = dirname(path);
   const marked: string[] = [];
-  for (const name of (await readdir(parent).catch(() => [])).sort()) {
+  for (const name of (await readdir(parent).catch((): string[] => [])).toSorted((a, b) =>
+    a < b ? -1 : 1,
+  )) {
     if (!name.startsWith(`${basename(path)}.aside-`)) continue;
     if ((await readMark(join(parent, name))) !== undefined) marked.push(name);
   }

@@ -64,6 +64,43 @@ test('a message is a repetition by its own send key only, whatever else came wit
   await store.close();
 });
 
+test('of two copies of one send key that only a snapshot brings the first is delivered, once', async (t) => {
+  const store = await new MemoryStoreLocation({ runtime: testRuntime }).open();
+  const arrive = (seqs: readonly number[], inOneChunk: boolean): number[] => {
+    const delivered: number[] = [];
+    const rows = new Map<string, Entry[]>();
+    const delivery = new Delivery({
+      store,
+      heads: new ChannelHeads(store, 10),
+      fanout: { deliver: (d) => void delivered.push(d.message.messageSeq), notify: () => {} },
+      read: (key) => rows.get(key) ?? [],
+    });
+    const hash = payloadHash(payload);
+    const keys = seqs.map((seq) =>
+      entry(2 * seq, encodeSendKey({ payloadHash: hash, messageSeq: seq, messageId: BigInt(seq) })),
+    );
+    const name = sendKeyKey(channel, uid('u'), 'no');
+    const messages = seqs.map((seq) => ({
+      key: messageKey(channel, seq, actor),
+      before: [],
+      after: [entry(2 * seq - 1, encodeMessage(message(seq, 'no')))],
+    }));
+    const chunks = inOneChunk
+      ? [[{ key: name, before: [], after: keys }, ...messages]]
+      : [[{ key: name, before: [], after: keys }], ...messages.map((change) => [change])];
+    for (const changes of chunks) {
+      for (const { key, after } of changes) rows.set(key, after);
+      delivery.onDurable({ changes, own: false });
+    }
+    return delivered;
+  };
+  t.deepEqual(arrive([5], true), [5]);
+  t.deepEqual(arrive([5], false), [5]);
+  t.deepEqual(arrive([5, 9], true), [5]);
+  t.deepEqual(arrive([5, 9], false), [5]);
+  await store.close();
+});
+
 test('a bulk unsubscribe fits the frames of the links however many runs the vector names', async (t) => {
   const { core, stop } = await startLoneCore();
   const uids = Array.from({ length: 256 }, (_, i) => uid(`u${i}`));

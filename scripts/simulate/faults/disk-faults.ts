@@ -51,12 +51,8 @@ const wipe: Fault = {
     }),
 };
 
-/**
- * The only disk with the newest writes goes too: what was acknowledged with one disk may be lost. Not
- * among the faults of every seed: a write that only the lost one had superseded may be lost with it,
- * because an answer to a pull claims superseded dots before their successor has come (`--lost-disks`).
- */
-export const LOST_DISK: Fault = {
+/** The only disk with the newest writes goes too: what was acknowledged with one disk may be lost. */
+const lostDisk: Fault = {
   name: 'lost disk',
   weight: 2,
   apply({ sim, random, later }) {
@@ -124,4 +120,4 @@ const failing: Fault = {
   },
 };
 
-export const DISK_FAULTS: readonly Fault[] = [wipe, lostTail, backup, rollBack, failing];
+export const DISK_FAULTS: readonly Fault[] = [wipe, lostDisk, lostTail, backup, rollBack, failing];

@@ -259,8 +259,9 @@ export class Peer implements PeerHolding {
   #check(end: LinkEnd, hello: Hello): boolean {
     const { options, roster, counters } = this.#context;
     const other = end.side === 'opened' ? this.accepted : this.opened;
+    const freshMs = this.#nowMs() - this.#context.limits.liveMs;
     const heard = this.#ends().some(
-      (known) => known !== end && known.ready && !known.closed && this.#fresh(known),
+      (known) => known !== end && known.ready && !known.closed && known.heardMs >= freshMs,
     );
     const refused = checkHello({
       ...{ hello, from: end.link.peer, cluster: options.cluster, protocol: PROTOCOL },
@@ -378,10 +379,6 @@ export class Peer implements PeerHolding {
     end.heardMs = this.#nowMs();
     this.#heardMs = end.heardMs;
     this.#lastHeardMs = this.#context.options.runtime.clock.wallMs();
-  }
-
-  #fresh(end: LinkEnd): boolean {
-    return this.#nowMs() - end.heardMs <= this.#context.limits.liveMs;
   }
 
   #ends(): LinkEnd[] {

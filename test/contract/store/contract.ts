@@ -271,6 +271,29 @@ export function storeContract(test: TestFn, name: string, makeBench: () => Promi
     },
   );
 
+  contract(
+    'a store is marked from the decision to set it aside until it was read',
+    (t) => async (bench, store) => {
+      const { location } = bench;
+      t.is(await location.condemned(), undefined);
+      await location.condemn('forgotten');
+      t.is(await location.condemned(), 'forgotten');
+      t.is(await location.unreadAside(), undefined);
+      await store.close();
+      const first = await location.setAside('forgotten');
+      t.is(await location.condemned(), undefined);
+      const between = await location.open();
+      await between.close();
+      const second = await location.setAside('rolled back');
+      t.is(await location.unreadAside(), second);
+      await location.noteRead(second);
+      t.is(await location.unreadAside(), first);
+      await location.noteRead(first);
+      t.is(await location.unreadAside(), undefined);
+      await location.noteRead(first);
+    },
+  );
+
   contract('a long scan has every row once, while others come and go', (t) => async (_, store) => {
     const keys = Array.from({ length: 3_500 }, (_value, i) => `s${String(i).padStart(5, '0')}`);
     store.stage(keys.map((key) => ({ key, value: bytes('v') })));
