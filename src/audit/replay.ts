@@ -102,7 +102,9 @@ export class Replay {
       const read = await this.#read(entry, wanted);
       if (!this.#isOwed(entry)) return;
       for (const session of index.sessionsOf(uid)) {
-        this.#tell(session, channel, [...before, ...read], afterOf(session));
+        const from = afterOf(session);
+        const owed = [...before, ...read].filter(({ number }) => number > from);
+        this.#tell(session, channel, owed);
       }
       done = until;
     }
@@ -152,16 +154,11 @@ export class Replay {
       }));
   }
 
-  #tell(
-    session: RoutedSession,
-    channel: ChannelKey,
-    brought: readonly Brought[],
-    after: number,
-  ): void {
+  #tell(session: RoutedSession, channel: ChannelKey, brought: readonly Brought[]): void {
     let prevSeq = 0;
     const connectedHlc = this.#options.hlcOf(session.connectedAtMs);
     for (const { message, number, hlc, exceptSession } of brought) {
-      if (number <= after || exceptSession === session.id) continue;
+      if (exceptSession === session.id) continue;
       if (number === BEFORE_THE_LOG && hlc < connectedHlc) continue;
       session.deliver({ channel, message, prevSeq, exceptSession: undefined });
       prevSeq = message.messageSeq;

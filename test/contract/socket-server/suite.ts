@@ -15,6 +15,13 @@ import { until } from '../../support/until.ts';
 
 const LIMITS: SocketLimits = { frameBytesMax: 1000, queueBytesMax: 256 * 1024, idleSeconds: 60 };
 
+const DEAF: SocketHandlers<string> = {
+  onUpgrade: () => ({ accept: true }),
+  onOpen: () => {},
+  onMessage: () => {},
+  onClose: () => {},
+};
+
 interface Ended {
   readonly id: number;
   readonly code: number;
@@ -368,15 +375,7 @@ function listening(name: string, factory: SocketServerFactory): void {
 
   test(`${name}: a port that this process holds is refused`, async (t) => {
     const fixture = await serve(t, factory);
-    const second = factory<string>(
-      {
-        onUpgrade: () => ({ accept: true }),
-        onOpen: () => {},
-        onMessage: () => {},
-        onClose: () => {},
-      },
-      LIMITS,
-    );
+    const second = factory<string>(DEAF, LIMITS);
     await t.throwsAsync(second.listen('127.0.0.1', fixture.port), { code: 'EADDRINUSE' });
     await second.close();
   });
@@ -390,15 +389,7 @@ function listening(name: string, factory: SocketServerFactory): void {
     fixture.sockets[0]!.send('still here');
     await until('the old one lives', () => a.frames.length === 1);
     const next = await (async () => {
-      const server = factory<string>(
-        {
-          onUpgrade: () => ({ accept: true }),
-          onOpen: () => {},
-          onMessage: () => {},
-          onClose: () => {},
-        },
-        LIMITS,
-      );
+      const server = factory<string>(DEAF, LIMITS);
       t.teardown(() => server.close());
       return server.listen('127.0.0.1', fixture.port);
     })();
