@@ -13,6 +13,7 @@ import {
   encodeRecords,
   entriesIn,
   isLogged,
+  mayHold,
   operationRecord,
   refusedRecord,
   repairRecord,
@@ -134,7 +135,7 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
     const range = { gte: keyOf(this.#first), lt: `${PREFIX}g`, reverse: true };
     for await (const chunk of store.scan(range)) {
       for (const [, value] of chunk) {
-        if (!wanted.every((bytes) => asBuffer(value).includes(bytes))) continue;
+        if (!wanted.every((text) => mayHold(value, text))) continue;
         const records = decodeRecords(value);
         for (const record of records.toReversed()) {
           for (const line of toEntries(record).toReversed()) {
@@ -259,8 +260,4 @@ function indexOf(key: string): number {
 
 function countOf(value: KeyValue[1]): number {
   return decodeRecords(value).reduce((sum, record) => sum + entriesIn(record), 0);
-}
-
-function asBuffer(value: Uint8Array): Buffer {
-  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }

@@ -1,7 +1,13 @@
 import test, { type ExecutionContext } from 'ava';
 import * as fc from 'fast-check';
 import { OperationLog } from '../../../src/audit/operations/operation-log.ts';
-import { decodeRecords, entriesIn, toEntries } from '../../../src/audit/operations/record.ts';
+import {
+  decodeRecords,
+  entriesIn,
+  frontCode,
+  frontDecode,
+  toEntries,
+} from '../../../src/audit/operations/record.ts';
 import { formatDot } from '../../../src/core/dot.ts';
 import type { Operation } from '../../../src/core/operation.ts';
 import { REASON, refuse } from '../../../src/core/reason-code.ts';
@@ -193,4 +199,22 @@ test('rows and records of any kind are no error', (t) => {
     fc.property(fc.array(record), (many) => look(many.map(([kind, rest]) => [kind, ...rest]))),
   );
   t.true(lines > 100);
+});
+
+test('keys of large operations are stored as what differs, and come back whole', async (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 120 })), (keys) => {
+      t.deepEqual(frontDecode(frontCode(keys)), keys);
+    }),
+  );
+  const { store, log } = await openLog(t);
+  log.onSubmitted(
+    operationOf(
+      1,
+      Array.from({ length: 256 }, (_, i) => `user-${i}`),
+    ),
+  );
+  await flushed(store);
+  const [found] = await log.query({ uid: 'user-200', channel: GROUP, limit: 5 });
+  t.like(found, { uid: 'user-200', dot: `${ACTOR}:3:201` });
 });
