@@ -1,6 +1,7 @@
 import type { Repair, RepairListener } from '../audit/port.ts';
 import { LinkCalls } from '../cluster/calls/link-calls.ts';
 import type { Replicator } from '../cluster/replication/replicator.ts';
+import type { MemberId } from '../core/ids.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 
@@ -15,6 +16,11 @@ export class Repairs implements RepairListener {
 
   add(listener: RepairListener): void {
     this.#listeners.push(listener);
+  }
+
+  /** What was kept of a peer's interest had been altered; the peer tells all of it again. */
+  interestAltered(peer: MemberId, wallMs: number): void {
+    this.onRepair({ layer: 'interest', action: 'rebuilt', cause: 'copy-altered', peer, wallMs });
   }
 
   onRepair(repair: Repair): void {

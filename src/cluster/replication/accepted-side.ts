@@ -10,6 +10,7 @@ import { RangeServer } from './pull/range-server.ts';
 export class AcceptedSide {
   readonly interest: PeerInterest;
   readonly #context: PeerContext;
+  readonly #member: MemberId;
   #end: LinkEnd | undefined;
   #inbound: Inbound | undefined;
   #server: RangeServer | undefined;
@@ -19,6 +20,7 @@ export class AcceptedSide {
 
   constructor(context: PeerContext, member: MemberId) {
     this.#context = context;
+    this.#member = member;
     this.interest = new PeerInterest(context.limits.interestItemsMax, ({ added, removed }) =>
       context.options.listener.onInterest(member, added, removed),
     );
@@ -99,6 +101,9 @@ export class AcceptedSide {
 
   heartbeat(end: LinkEnd, heartbeat: Heartbeat): void {
     this.interest.check(heartbeat.interestVersion, heartbeat.interestDigest);
+    if (!this.interest.wanted && !this.interest.audit()) {
+      this.#context.options.listener.onInterestAltered?.(this.#member);
+    }
     this.#askInterest();
     if (heartbeat.transients <= end.transients) return;
     this.#context.counters.transientsLost += heartbeat.transients - end.transients;

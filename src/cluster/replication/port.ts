@@ -54,6 +54,8 @@ export interface Replication {
 export interface ReplicationListener {
   onTransient(channel: ChannelKey, sender: Uid, value: Uint8Array): void;
   onInterest(member: MemberId, add: readonly InterestItem[], remove: readonly InterestItem[]): void;
+  /** What was kept of the peer's interest is not what it had announced: it is asked for all of it. */
+  onInterestAltered?(member: MemberId): void;
   /** This store is older than what `peer` remembers of it, or was forgotten: it has to be rebuilt. */
   onRebuildNeeded(peer: MemberId, reason: string): void;
   onPeerState(state: PeerState): void;

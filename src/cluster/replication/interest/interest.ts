@@ -1,6 +1,7 @@
 import { hash32 } from '../../../core/placement.ts';
 import type { Interest, InterestItem } from '../../link/message.ts';
 import type { LinkEnd } from '../link-end.ts';
+import { SummedItems } from './summed-items.ts';
 
 /** This member's own interest: what it has live sessions for. */
 export class OwnInterest {
@@ -78,6 +79,9 @@ export class InterestFeed {
 
 export type InterestListener = (change: InterestChange) => void;
 
+/** Of the copy at each heartbeat: with one a second all of it within two. */
+const AUDITED_SHARE = 0.5;
+
 /**
  * What one peer has announced. Filtering by it is allowed only while it is verified: the digest of a
  * heartbeat fitted and no message was missed since. What an older announcement had is kept until the
@@ -86,9 +90,8 @@ export type InterestListener = (change: InterestChange) => void;
 export class PeerInterest {
   readonly #itemsMax: number;
   readonly #listener: InterestListener;
-  #items = new Set<InterestItem>();
+  readonly #items = new SummedItems();
   #stale = new Set<InterestItem>();
-  #digest = 0;
   #version = 0;
   #verified = false;
   #overflow = false;
@@ -109,7 +112,7 @@ export class PeerInterest {
   }
 
   items(): ReadonlySet<InterestItem> {
-    return this.#stale.size === 0 ? this.#items : new Set([...this.#items, ...this.#stale]);
+    return new Set([...this.#items, ...this.#stale]);
   }
 
   /** True in every doubt. */
@@ -135,8 +138,7 @@ export class PeerInterest {
       this.#verified = false;
       this.#overflow = false;
       this.#stale = new Set([...this.#stale, ...this.#items]);
-      this.#items = new Set();
-      this.#digest = 0;
+      this.#items.clear();
     }
     this.#take(message);
   }
@@ -144,7 +146,8 @@ export class PeerInterest {
   /** A heartbeat's digest; `version` 0 claims nothing. */
   check(version: number, digest: number): void {
     if (version === 0 || this.#overflow) return;
-    if (version !== this.#version || digest !== this.#digest || this.#wanted) return this.#doubt();
+    const { digest: own } = this.#items;
+    if (version !== this.#version || digest !== own || this.#wanted) return this.#doubt();
     this.#verified = true;
     if (this.#stale.size === 0) return;
     const removed = [...this.#stale];
@@ -152,13 +155,27 @@ export class PeerInterest {
     this.#listener({ added: [], removed });
   }
 
+  /**
+   * Adds up a part of the copy again, as it really is. False where it was altered behind its back: then
+   * everything is sent to the peer until it has told all of its interest once more.
+   */
+  audit(): boolean {
+    if (this.#items.audit(AUDITED_SHARE)) return true;
+    this.#doubt();
+    return false;
+  }
+
+  /** Fault injection alone calls it. */
+  damage(item: InterestItem, change: 'add' | 'drop'): void {
+    this.#items.damage(item, change);
+  }
+
   /** The run that announced it is gone. */
   drop(): void {
     const removed = [...this.items()];
     this.restart();
-    this.#items = new Set();
+    this.#items.clear();
     this.#stale = new Set();
-    this.#digest = 0;
     this.#overflow = false;
     if (removed.length > 0) this.#listener({ added: [], removed });
   }
@@ -178,13 +195,11 @@ export class PeerInterest {
         break;
       }
       this.#items.add(item);
-      this.#digest = (this.#digest + hash32(item)) >>> 0;
       if (!this.#stale.delete(item)) added.push(item);
     }
     const removed = remove.filter((item) => {
       const stale = this.#stale.delete(item);
       const had = this.#items.delete(item);
-      if (had) this.#digest = (this.#digest - hash32(item)) >>> 0;
       return had || stale;
     });
     if (added.length > 0 || removed.length > 0) this.#listener({ added, removed });

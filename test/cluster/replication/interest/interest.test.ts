@@ -88,3 +88,34 @@ test('past its limit a table is kept small and never believed', (t) => {
   t.true(peer.mayWant('c3'));
   t.false(peer.verified);
 });
+
+for (const [change, done] of [
+  ['drop', 'dropped from'],
+  ['add', 'added to'],
+] as const) {
+  test(`S2-3 F19 an item ${done} a peer's copy of the interest table is found within two heartbeats`, (t) => {
+    const { peer, heard } = listen(10_000);
+    const items = Array.from({ length: 3_000 }, (_, i) => `c2/${i}`);
+    peer.receive(tell(1, { whole: true, add: items }));
+    peer.check(1, digestOf(...items));
+    t.true(peer.verified);
+    for (let beat = 0; beat < 10; beat++) t.true(peer.audit());
+    const item = change === 'drop' ? 'c2/77' : 'c2/stranger';
+    peer.damage(item, change);
+    t.is(peer.mayWant(item), change === 'add');
+    const heartbeats = [1, 2].map(() => {
+      peer.check(1, digestOf(...items));
+      return peer.audit();
+    });
+    t.true(heartbeats.includes(false));
+    t.true(peer.wanted, 'all of it is asked for');
+    t.true(peer.mayWant('c2/77'), 'in doubt everything is sent');
+    t.true(peer.mayWant('c2/9999'));
+    peer.receive(tell(2, { whole: true, add: items }));
+    peer.check(2, digestOf(...items));
+    t.true(peer.verified);
+    t.true(peer.mayWant('c2/77'));
+    t.false(peer.mayWant('c2/stranger'));
+    t.deepEqual(heard.slice(3_000), change === 'drop' ? ['+c2/77'] : ['-c2/stranger']);
+  });
+}
