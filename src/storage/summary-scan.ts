@@ -32,7 +32,7 @@ const REST_MS_MIN = 5;
 /** Rows after which the scan gives way even where no time seems to have passed (a simulated clock). */
 const ROWS_AT_ONCE_MAX = 5_000;
 /** Keys written before the cursor that are kept; beyond, the scan is opened anew at its cursor. */
-const NOTED_MAX = 50_000;
+const NOTED_MAX = 5_000;
 
 /**
  * A walk over rows in key order whose result is right though rows are written meanwhile: what it has

@@ -103,7 +103,11 @@ export class StoreSummary implements ReplicaSummary {
       totals: { count, sum: buckets.total() },
       symbolsMax: SYMBOLS_MAX,
       symbols(from, to) {
-        return encodeSymbols(words, Math.min(to, SYMBOLS_MAX), { from, items: count });
+        if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to < from) {
+          throw new RangeError(`there are no symbols from ${from} to ${to}`);
+        }
+        const end = Math.min(to, SYMBOLS_MAX);
+        return encodeSymbols(words, end, { from: Math.min(from, end), items: count });
       },
       bucketSums: () => bytesOf(buckets.words),
     };

@@ -250,6 +250,17 @@ test('copies of two replicas give what they do not share, and bucket sums lead t
   t.deepEqual([decoder.ours().length, decoder.theirs().length], [4, 1]);
   t.is(decoder.theirs()[0]!.actor, b.replica.actor);
 
+  t.is(ours.symbols(2040, 9999).length, ours.symbols(2040, 2048).length);
+  t.is(ours.symbols(5000, 6000).length, 0);
+  for (const [from, to] of [
+    [-1, 4],
+    [8, 4],
+    [0.5, 4],
+    [0, Number.NaN],
+  ] as const) {
+    t.throws(() => ours.symbols(from, to), { instanceOf: RangeError });
+  }
+
   const [mine, yours] = [ours.bucketSums(), theirs.bucketSums()];
   const unequal = new Set<number>();
   for (let at = 0; at < mine.length; at++) if (mine[at] !== yours[at]) unequal.add(at >> 3);
