@@ -105,7 +105,8 @@ export function createGateway(
 }
 
 export function coreOptions({ config, self }: Ground): CoreOptions {
-  const { replication, storage, gateway, cluster, audit } = config;
+  const { replication, storage, gateway, cluster, audit, sweep } = config;
+  const auditPace = audit.profile === 'fast' ? 5 : 1;
   return {
     cluster: cluster.id,
     self,
@@ -124,7 +125,11 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     routedTimeoutMs: replication.acknowledgeTimeoutMs,
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
     operationLogEntriesMax: audit.operationLogEntries,
-    auditPace: audit.profile === 'fast' ? 5 : 1,
+    auditPace,
+    sweep: {
+      intervalMs: sweep.intervalMs / auditPace,
+      repairsPerSecond: sweep.repairsPerSecond,
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import type { LayerFacts } from '../audit/explain/port.ts';
 import type { Membership } from '../cluster/membership/port.ts';
 import type { PeerCalls } from '../cluster/calls/port.ts';
 import type { PeerTransport } from '../cluster/link/port.ts';
+import type { SweepLimits } from '../cluster/sweep/options.ts';
 import type { ReplicationLimits } from '../cluster/replication/options.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
 import { Replicator } from '../cluster/replication/replicator.ts';
@@ -17,6 +18,7 @@ import { createDiagnosis, type Diagnosis } from './diagnosis.ts';
 import type { Outcomes } from './outcomes.ts';
 import { createServices, noteCatchingUp, tellInOrder, untilAsideWasRead } from './services.ts';
 import { createCalls, Repairs } from './upkeep.ts';
+import { createSweepUpkeep, type SweepUpkeep } from './upkeep/sweep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
 import { createSessionUpkeep, type SessionUpkeep } from './upkeep/sessions.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
@@ -53,6 +55,7 @@ export interface CoreOptions {
   readonly routedTimeoutMs?: number | undefined;
   readonly secondDiskTimeoutMs?: number | undefined;
   readonly operationLogEntriesMax?: number | undefined;
+  readonly sweep?: Partial<SweepLimits> | undefined;
   /** How many times as often as by default the layers are compared: 1, and 5 in the fast profile. */
   readonly auditPace?: number | undefined;
 }
@@ -82,6 +85,8 @@ export interface NodeCore {
   /** Every divergence that this node finds and what came of it. */
   readonly repairs: Repairs;
   readonly upkeep: Upkeep;
+  /** What keeps this member's rows equal to every other member's. */
+  readonly sweeps: SweepUpkeep;
   /** Explain, repair and verify, and the operation logs of all members as one. */
   readonly diagnosis: Diagnosis;
   /** Questions to other members, and who answers theirs. */
@@ -116,7 +121,6 @@ export async function createNodeCore(
     replicator?.updateRoster(next),
   );
   const self = roster.members.find((member) => member.id === options.self.id) ?? options.self;
-  const numbering = { slot: self.slot, slots: options.slots };
   const routing = createRouting(options, ports, {
     ...{ replica, self, listener },
     announce: (add, remove) => replicator!.announce(add, remove),
@@ -143,17 +147,24 @@ export async function createNodeCore(
       onPeerState: (state) => listener.onPeerState?.(state),
     },
   });
-  const parts = createServices({ ...options, numbering }, ports, {
-    replica,
-    replicator,
-    routing,
-    journal,
-  });
+  const parts = createServices(
+    { ...options, numbering: { slot: self.slot, slots: options.slots } },
+    ports,
+    {
+      replica,
+      replicator,
+      routing,
+      journal,
+    },
+  );
   const sessions: SessionUpkeep = createSessionUpkeep(options.auditPace ?? 1, {
     ...{ index: routing, deliveries: parts.delivery.log, store: ports.store, replica },
     ...{ repairs, runtime, log },
   });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
+  const sweeps = createSweepUpkeep(options.sweep ?? {}, {
+    ...{ self: self.id, runtime, log, membership, replica, replicator, upkeep, calls, repairs },
+  });
   const diagnosis = createDiagnosis(ports, {
     ...{ replica, replicator, routing, journal, repairs, calls, self },
     digest: () => parts.services.subscriptions.digest(),
@@ -161,18 +172,26 @@ export async function createNodeCore(
   return {
     ...parts,
     diagnosis,
-    ...{ replica, replicator, routing, self, journal, repairs, calls, upkeep, sessions },
+    ...{ replica, replicator, routing, self, journal, repairs, calls, upkeep, sessions, sweeps },
+    ...lifeOf([upkeep, sessions, sweeps], { gate: parts.gate, membership, replicator }),
+  };
+}
+
+/** What watches starts when links may be opened, and ends before they are closed. */
+function lifeOf(
+  watching: readonly { start(): void; stop(): void }[],
+  parts: { gate: WriteGate; membership: Membership; replicator: Replicator },
+): Pick<NodeCore, 'start' | 'stop'> {
+  return {
     async start() {
-      await replicator.start();
-      upkeep.start();
-      sessions.start();
+      await parts.replicator.start();
+      for (const each of watching) each.start();
     },
     async stop() {
-      upkeep.stop();
-      sessions.stop();
+      for (const each of watching) each.stop();
       parts.gate.stop();
-      await membership.stop();
-      await replicator.stop();
+      await parts.membership.stop();
+      await parts.replicator.stop();
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { Context } from '../../core/context.ts';
 import type { ChannelKey, MemberId, Uid } from '../../core/ids.ts';
 import type { Roster } from '../../core/member.ts';
 import type { Operation } from '../../core/operation.ts';
@@ -176,6 +177,11 @@ export class Replicator implements Replication {
   openedTo(member: MemberId): LinkEnd | undefined {
     const opened = this.#peers.get(member)?.opened;
     return opened?.ready ? opened.end : undefined;
+  }
+
+  /** What a peer has last told to have on disk of a shard; undefined where no link is open. */
+  reportedBy(member: MemberId, shard: number): Context | undefined {
+    return this.#peers.get(member)?.reporting?.vector.contextOf(shard);
   }
 
   #lend(): PeerContext {

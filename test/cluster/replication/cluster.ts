@@ -10,6 +10,7 @@ import { shardOf } from '../../../src/core/placement.ts';
 import { subscriptionKey } from '../../../src/core/row-key.ts';
 import type { Log } from '../../../src/observability/log.ts';
 import { MemoryStoreLocation, type MemorySnapshot } from '../../../src/storage/memory-store.ts';
+import type { Store } from '../../../src/storage/port.ts';
 import { ReplicatedStore } from '../../../src/storage/replica.ts';
 import { VirtualProcess } from '../../../scripts/simulate/world/virtual-process.ts';
 import { World } from '../../../scripts/simulate/world/world.ts';
@@ -51,6 +52,8 @@ export class TestCluster {
   readonly network = new TestNetwork();
   readonly nodes = new Map<string, TestNode>();
   roster: Roster;
+  /** Before the node's links open. */
+  onOpen: (node: TestNode, store: Store) => void = () => {};
   readonly #limits: Partial<ReplicationLimits>;
   #runs = 0;
 
@@ -178,6 +181,7 @@ export class TestCluster {
       ...{ transients, interest, rebuilds, states },
     };
     this.nodes.set(id, node);
+    this.onOpen(node, store);
     await this.world.runFor(replicator.start(), 1_000);
     return node;
   }

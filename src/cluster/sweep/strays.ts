@@ -1,0 +1,83 @@
+import type { SetItem } from '../../core/reconciliation/item.ts';
+import type { RowKey } from '../../core/row-key.ts';
+import type { Alarms } from './alarms.ts';
+import type { Applier } from './apply.ts';
+import { holds } from './find-keys.ts';
+import type { SweepLimits, SweepOptions } from './options.ts';
+import { findDot } from './verdict.ts';
+import { METHODS, writeDots } from './wire.ts';
+
+export const QUARANTINE_PREFIX = 'quarantine/';
+const COUNT_FACT = 'quarantined';
+
+export interface StrayParts {
+  readonly options: SweepOptions;
+  readonly limits: SweepLimits;
+  readonly applier: Applier;
+  readonly alarms: Alarms;
+}
+
+/**
+ * A live dot here that this member's own vector does not cover, and that did not pass. Covered by some
+ * member: its effect is here, so this vector may say so too. By none of a roster that answered to the
+ * last one: nobody ever wrote it, it is put aside for the operator. While someone is silent: nothing.
+ */
+export async function resolveStray(
+  { options, limits, applier, alarms }: StrayParts,
+  { shard, item, key }: { shard: number; item: SetItem; key: RowKey },
+): Promise<void> {
+  const { replica, calls } = options;
+  const { others } = options.roster();
+  const body: unknown[] = [shard];
+  writeDots(body, [item]);
+  const answers = await Promise.all(
+    others.map((member) =>
+      calls
+        .call(member, { method: METHODS.covers, body, timeoutMs: limits.callTimeoutMs })
+        .then((answer) => (Array.isArray(answer) ? answer[0] === true : undefined))
+        .catch(() => undefined),
+    ),
+  );
+  const { actor, counter } = item;
+  if (answers.includes(true)) {
+    replica.cover([{ actor, shard, from: counter, to: counter }]);
+    const about = { action: 'applied', cause: 'vector-raised', dots: [item] } as const;
+    options.repairs.onRepair(applier.repair(key, about));
+    return;
+  }
+  const claimed = replica.covers({ actor, shard, from: counter, to: counter });
+  if (answers.includes(undefined) || claimed || !holds(replica, key, item)) return;
+  const about = { action: 'quarantined', cause: 'unknown-write', dots: [item] } as const;
+  if (!keepAside(options, limits, { key, item })) {
+    return alarms.raise(
+      applier.repair(key, { ...about, action: 'alarm', cause: 'quarantine-full' }),
+    );
+  }
+  applier.takeOut(key, findDot(replica.read(key), item)!);
+  options.repairs.onRepair(applier.repair(key, about));
+}
+
+/** False where quarantine is full. */
+function keepAside(
+  { replica, runtime }: SweepOptions,
+  limits: SweepLimits,
+  { key, item }: { key: RowKey; item: SetItem },
+): boolean {
+  const count = Number(new TextDecoder().decode(replica.fact(COUNT_FACT)) || 0);
+  if (count >= limits.quarantinedMax) return false;
+  const entry = findDot(replica.read(key), item)!;
+  const text = JSON.stringify({
+    ...{ key, actor: entry.actor, counter: entry.counter, tag: entry.tag, hlc: entry.hlc },
+    ...{ context: entry.context, value: hex(entry.value), wallMs: runtime.clock.wallMs() },
+  });
+  replica.setFact(
+    `${QUARANTINE_PREFIX}${item.actor}:${item.counter}`,
+    new TextEncoder().encode(text),
+  );
+  replica.setFact(COUNT_FACT, new TextEncoder().encode(String(count + 1)));
+  return true;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
