@@ -26,7 +26,10 @@ interface Ports {
   readonly peer: number;
 }
 
-/** `size` nodes of the compiled program with default settings, static membership, one data folder. */
+/**
+ * `size` nodes of the compiled program, static membership, one data folder. Default settings but for the
+ * rates: a few publishers stand for thousands, and a late generator sends in bursts.
+ */
 export async function startBenchCluster(size: number, core?: number): Promise<BenchCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
   const ports: Ports[] = [];
@@ -86,6 +89,7 @@ function configOf(index: number, ports: readonly Ports[]): string {
     admin_address: 127.0.0.1:${port.admin}`,
   );
   return `node: { id: node-${index + 1}, data_dir: node-${index + 1} }
+gateway: { sends_per_second: 1000000, frames_per_second: 1000000 }
 listen:
   client: { port: ${own.client} }
   http: { port: ${own.http} }

@@ -87,7 +87,8 @@ async function drive(driver: Driver, load: Load): Promise<Rate> {
   const delivered = driver.received() - from!.received;
   const own = process.cpuUsage(from!.own);
   const wall = (performance.now() - from!.at) / 1000;
-  await waitFor('every delivery arrives', () => driver.received() >= sent, 20_000);
+  const settled = (): boolean => driver.received() >= sent || driver.errors() > 0;
+  await waitFor('every delivery arrives', settled, 60_000);
   if (driver.errors() > 0) throw new Error(`${driver.errors()} requests were refused`);
   return { perCpuSecond: delivered / cpu, generatorShare: (own.user + own.system) / 1e6 / wall };
 }
