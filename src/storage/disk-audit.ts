@@ -3,7 +3,7 @@ import type { ChannelKey, Uid } from '../core/ids.ts';
 import { SHARDS } from '../core/placement.ts';
 import { splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { Log } from '../observability/log.ts';
-import type { Runtime, Timer } from '../runtime/port.ts';
+import type { Runtime } from '../runtime/port.ts';
 import { checkLog } from './disk-audit-log.ts';
 import { checkReverse } from './disk-audit-reverse.ts';
 import type { Store } from './port.ts';
@@ -52,8 +52,7 @@ const DOUBTS_MAX = 1_000;
 /** The same row is not told of again before. */
 const DOUBT_AGAIN_MS = 1_000;
 const RETRY_MS = 5_000;
-/** After a damaged row was found, until its shard's sums are built without it. */
-const REBUILD_MS = 1_000;
+const HURRY_POLL_MS = 100;
 
 /**
  * Reads the whole store again and again, slowly, and compares what must agree: rows with their
@@ -68,7 +67,10 @@ export class DiskAudit {
   readonly #abort = new AbortController();
   readonly #told = new Map<RowKey, number>();
   readonly #doubts = new Set<RowKey>();
-  readonly #rebuilds: (Timer | undefined)[] = Array.from({ length: SHARDS });
+  /** Somebody waits for a whole pass: no rests, and no pace but the share of the core. */
+  #hurried = 0;
+  #wake: () => void = () => {};
+  #passing = false;
   #rowsOfPass = 0;
   #rowsOfLastPass = 0;
   #passes = 0;
@@ -90,7 +92,6 @@ export class DiskAudit {
 
   stop(): void {
     this.#abort.abort();
-    for (const timer of this.#rebuilds) timer?.cancel();
   }
 
   /** Whole passes so far. */
@@ -103,6 +104,28 @@ export class DiskAudit {
     return this.#passedMs;
   }
 
+  /**
+   * Resolves after a whole pass that began after this call, or at the abort; about 12 µs a row. `onRows`:
+   * rows that the pass has read, and how many are expected.
+   */
+  async passNow(signal: AbortSignal, onRows: (done: number, total: number) => void): Promise<void> {
+    // The pass that runs now may be past what it should see.
+    const wanted = this.#passes + (this.#passing ? 2 : 1);
+    const ended = (): boolean => signal.aborted || this.#abort.signal.aborted;
+    this.#hurried += 1;
+    this.#wake();
+    try {
+      while (this.#passes < wanted && !ended()) {
+        onRows(this.#rowsOfPass, this.#rowsExpected());
+        await new Promise<void>((resolve) => {
+          this.#options.runtime.timers.after(HURRY_POLL_MS, resolve);
+        });
+      }
+    } finally {
+      this.#hurried -= 1;
+    }
+  }
+
   async #run(): Promise<void> {
     const { summary, log, runtime } = this.#options;
     const { signal } = this.#abort;
@@ -110,13 +133,16 @@ export class DiskAudit {
       const from = runtime.clock.monotonicMs();
       const passMs = this.#passTargetMs();
       try {
+        this.#passing = true;
         if (allReady(summary)) await this.#pass(passMs);
       } catch (error) {
         if (signal.aborted) return;
         log.warn('the audit of the disk was broken off: again later', { error });
       }
+      this.#passing = false;
       const leftMs = from + passMs - runtime.clock.monotonicMs();
-      await this.#sleep(allReady(summary) ? Math.max(leftMs, 1) : RETRY_MS);
+      const restMs = allReady(summary) ? Math.max(leftMs, 1) : RETRY_MS;
+      await this.#sleep(this.#hurried > 0 ? HURRY_POLL_MS : restMs);
     }
   }
 
@@ -126,7 +152,8 @@ export class DiskAudit {
     this.#rowsOfPass = 0;
     const pace: Pace = (rows, busyMs) => {
       this.#rowsOfPass += rows;
-      return Math.max(rows * perRowMs - busyMs, busyMs * (1 / SHARE_MAX - 1));
+      const restMs = this.#hurried > 0 ? 0 : rows * perRowMs - busyMs;
+      return Math.max(restMs, busyMs * (1 / SHARE_MAX - 1));
     };
     for (let shard = 0; shard < SHARDS; shard++) {
       if (this.#abort.signal.aborted) return;
@@ -159,7 +186,7 @@ export class DiskAudit {
     const isNew = !this.#told.has(key as RowKey);
     this.#doubt(key as RowKey, 'row-damaged');
     // The sums still count what the row was; a write to it would not take that away.
-    if (isNew) this.#rebuildSoon(parts.shard);
+    if (isNew) this.#options.summary.rebuildSoon(parts.shard);
   }
 
   #doubt(key: RowKey, cause: DoubtCause): void {
@@ -180,17 +207,6 @@ export class DiskAudit {
     if (!this.#abort.signal.aborted) this.onDoubtful(keys);
   }
 
-  #rebuildSoon(shard: number): void {
-    const { summary, runtime, log } = this.#options;
-    if (!summary.ready(shard) || this.#abort.signal.aborted) return;
-    this.#rebuilds[shard] ??= runtime.timers.after(REBUILD_MS, () => {
-      this.#rebuilds[shard] = undefined;
-      summary.rebuild(shard).catch((error: unknown) => {
-        log.debug('sums were not built again', { shard, error });
-      });
-    });
-  }
-
   #tell({ key, ...said }: Pick<Repair, 'cause' | 'action' | 'detail'> & { key?: RowKey }): void {
     const { repairs, runtime } = this.#options;
     const wallMs = runtime.clock.wallMs();
@@ -209,6 +225,7 @@ export class DiskAudit {
 
   async #sleep(delayMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
+      this.#wake = resolve;
       this.#options.runtime.timers.after(delayMs, resolve);
     });
   }

@@ -24,8 +24,11 @@ export interface Applied {
 export interface ReplicaListener {
   /** An own operation was staged: it may be sent to peers at once, in parallel with the local flush. */
   onSubmitted(operation: Operation): void;
-  /** Rows were staged, whoever wrote them, in the tick in which the store shows them. In order. */
-  onStaged?(changes: readonly Change[]): void;
+  /**
+   * Rows were staged, in the tick in which the store shows them, in order: by an operation, or as whole
+   * rows of a snapshot or a repair.
+   */
+  onStaged?(changes: readonly Change[], by: 'operation' | 'rows'): void;
   /** Somebody read the row under this key, and it is not what was written: it reads as absent. */
   onDamaged?(key: string): void;
   /** A peer's operation was staged: it is on its way to the disk, which may be failing. */

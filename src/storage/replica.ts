@@ -205,7 +205,7 @@ export class ReplicatedStore implements Replica {
       this.#tell((listener) => listener.onDurable({ changes, own: false }));
       onDurable?.();
     });
-    this.#tell((listener) => listener.onStaged?.(changes));
+    this.#tell((listener) => listener.onStaged?.(changes, 'rows'));
   }
 
   covers(range: DotRange): boolean {
@@ -309,7 +309,7 @@ export class ReplicatedStore implements Replica {
       onDurable?.();
     });
     // In this very tick: the sums of the shard follow what the store shows (invariant 8).
-    this.#tell((listener) => listener.onStaged?.(changes));
+    this.#tell((listener) => listener.onStaged?.(changes, 'operation'));
   }
 
   #advance(ranges: readonly DotRange[]): boolean {

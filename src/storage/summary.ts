@@ -12,10 +12,10 @@ import {
 } from '../core/reconciliation/item-hash.ts';
 import { encodeSymbols } from '../core/reconciliation/symbol-codec.ts';
 import { SYMBOLS_MAX } from '../core/reconciliation/symbol-table.ts';
-import { EMPTY_ROW, liveEntries, type Row } from '../core/row.ts';
+import { EMPTY_ROW, hasDot, liveEntries, type Row } from '../core/row.ts';
 import { rangeEnd, shardPrefix, type RowKey } from '../core/row-key.ts';
 import type { Log } from '../observability/log.ts';
-import type { Runtime } from '../runtime/port.ts';
+import type { Runtime, Timer } from '../runtime/port.ts';
 import type { Store } from './port.ts';
 import type { Change, Replica } from './replica-port.ts';
 import { decodeRow } from './row-codec.ts';
@@ -27,7 +27,7 @@ export interface SummaryOptions {
   /** Members of one cluster hash alike. */
   readonly cluster: string;
   readonly store: Store;
-  readonly replica: Pick<Replica, 'read' | 'addListener'>;
+  readonly replica: Pick<Replica, 'read' | 'covers' | 'addListener'>;
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'info' | 'warn'>;
   /** Of one core, while sums are built. */
@@ -41,6 +41,8 @@ interface Building {
   readonly done: Promise<boolean>;
 }
 
+const REBUILD_MS = 1_000;
+const REBUILD_EVERY_MS = 5_000;
 const SHARD_KINDS = (Object.keys(KINDS) as Kind[]).sort();
 
 /**
@@ -55,6 +57,8 @@ export class StoreSummary implements ReplicaSummary {
   readonly #building: (Building | undefined)[] = Array.from({ length: SHARDS });
   readonly #queued: (Promise<boolean> | undefined)[] = Array.from({ length: SHARDS });
   readonly #abort = new AbortController();
+  readonly #soon: (Timer | undefined)[] = Array.from({ length: SHARDS });
+  readonly #rebuiltMs: (number | undefined)[] = Array.from({ length: SHARDS });
   readonly #watchers = new Set<(change: Change) => void>();
   readonly #pace: Pace;
   #queue: Promise<unknown> = Promise.resolve();
@@ -68,7 +72,7 @@ export class StoreSummary implements ReplicaSummary {
     options.replica.addListener({
       onSubmitted: () => {},
       onDurable: () => {},
-      onStaged: (changes) => this.#onStaged(changes),
+      onStaged: (changes, by) => this.#onStaged(changes, by),
     });
   }
 
@@ -79,6 +83,7 @@ export class StoreSummary implements ReplicaSummary {
 
   stop(): void {
     this.#abort.abort();
+    for (const timer of this.#soon) timer?.cancel();
   }
 
   ready(shard: number): boolean {
@@ -136,6 +141,24 @@ export class StoreSummary implements ReplicaSummary {
     this.#queued[shard] = next;
     this.#queue = next.catch(() => undefined);
     return next;
+  }
+
+  /**
+   * For a shard whose sums may be wrong, because a row of it was lost, damaged or restored: they count
+   * what it was. Soon, once for all that comes until then, and not again for a while.
+   */
+  rebuildSoon(shard: number): void {
+    if (!this.ready(shard) || this.#abort.signal.aborted || this.#soon[shard]) return;
+    const { runtime, log } = this.#options;
+    const now = runtime.clock.monotonicMs();
+    const dueMs = Math.max(now + REBUILD_MS, (this.#rebuiltMs[shard] ?? 0) + REBUILD_EVERY_MS);
+    this.#soon[shard] = runtime.timers.after(dueMs - now, () => {
+      this.#soon[shard] = undefined;
+      this.#rebuiltMs[shard] = dueMs;
+      this.rebuild(shard).catch((error: unknown) => {
+        if (!this.#abort.signal.aborted) log.warn('sums were not built again', { shard, error });
+      });
+    });
   }
 
   /**
@@ -208,7 +231,7 @@ export class StoreSummary implements ReplicaSummary {
     }
   }
 
-  #onStaged(changes: readonly Change[]): void {
+  #onStaged(changes: readonly Change[], by: 'operation' | 'rows'): void {
     for (const change of changes) {
       const { key, before, after } = change;
       const shard = shardOfKey(key);
@@ -216,7 +239,17 @@ export class StoreSummary implements ReplicaSummary {
       const building = this.#building[shard];
       if (building?.scan.passed(key)) building.sums.change(key, before, after);
       for (const watcher of this.#watchers) watcher(change);
+      if (by === 'rows' && this.#isRestored(shard, change)) this.rebuildSoon(shard);
     }
+  }
+
+  /** Entries that this store had before: the sums may have counted them ever since, and count them twice now. */
+  #isRestored(shard: number, { before, after }: Change): boolean {
+    return after.some(
+      ({ actor, counter }) =>
+        !hasDot(before, actor, counter) &&
+        this.#options.replica.covers({ actor, shard, from: counter, to: counter }),
+    );
   }
 
   /** A damaged row is no part of the set, so that a sweep sees it as lost; the replica reports it. */

@@ -208,6 +208,25 @@ test('a row that was changed behind the back shows in a rebuild, once', async (t
   t.false(await bench.runtime.settle(bench.summary.rebuild(shard)));
 });
 
+test('invariant 8 a row that was lost and is restored before anybody noticed is counted once', async (t) => {
+  const bench = await Bench.open();
+  const channel = group('g');
+  const shard = shardOf(channel);
+  const key = subscriptionKey(channel, uid('u'));
+  bench.put(key, shard, 0);
+  const row = bench.replica.read(key);
+  await bench.built(bench.summary);
+  await bench.runtime.advance(100);
+  bench.location.deleteBehindBack(key);
+  bench.replica.mergeRows([[key, row]]);
+  t.is(bench.summary.totals(shard).count, 2);
+  await bench.runtime.advance(8_000);
+  t.is(bench.summary.totals(shard).count, 1);
+  const scratch = bench.fresh();
+  await bench.runtime.settle(scratch.rebuild(shard));
+  assertEqual(t, bench.summary, { scratch, shard });
+});
+
 test('a damaged row is in no sum', async (t) => {
   const bench = await Bench.open();
   const channel = group('g');
