@@ -156,7 +156,7 @@ class HoldfastNode implements Node {
       {
         ...{ runtime, store, membership, transport },
         fanout: gateway.fanout,
-        describeSession: ({ id }, channel) => gateway.fanout.describe(id, channel) ?? {},
+        queueBytes: ({ id }) => gateway.fanout.queueBytes(id),
         log: log.child({ room: 'core' }),
       },
       {

@@ -116,19 +116,9 @@ export class GatewayFanout implements Fanout, FanoutMembers {
     if (sessions?.delete(session) && sessions.size === 0) this.#wkSessions.delete(channel);
   }
 
-  /** What the socket of a session really receives, and what it has not read yet; for explanations. */
-  describe(
-    id: number,
-    channel: ChannelKey,
-  ): { joined: boolean; topics: number; queueBytes: number } | undefined {
-    const session = this.#options.sessionOf(id);
-    if (!session) return undefined;
-    const { socket, wk, uid } = session;
-    const queueBytes = socket.bufferedBytes();
-    if (wk) return { joined: wk.channels.has(channel), topics: wk.channels.size, queueBytes };
-    const topics = socket.topics();
-    const joined = topics.includes(topicOf(channel, uid));
-    return { joined, topics: topics.length, queueBytes };
+  /** What waits to be sent to a session; undefined where it has gone. */
+  queueBytes(id: number): number | undefined {
+    return this.#options.sessionOf(id)?.socket.bufferedBytes();
   }
 
   /** A socket leaves its topics by itself when it closes. */

@@ -36,8 +36,8 @@ export interface CorePorts {
   readonly transport: PeerTransport;
   readonly fanout: Fanout;
   readonly log: Log;
-  /** What a session's socket really receives, for explanations; absent where there are no sockets. */
-  readonly describeSession?: LayerFacts['session'];
+  /** What is unsent to a session, for explanations; absent where there are no sockets. */
+  readonly queueBytes?: LayerFacts['queueBytes'];
 }
 
 export interface CoreOptions {
@@ -166,7 +166,7 @@ export async function createNodeCore(
     ...{ self: self.id, runtime, log, membership, replica, replicator, upkeep, calls, repairs },
   });
   const diagnosis = createDiagnosis(ports, {
-    ...{ replica, replicator, routing, journal, repairs, calls, self },
+    ...{ replica, replicator, routing, journal, repairs, calls, self, upkeep, sessions, sweeps },
     digest: () => parts.services.subscriptions.digest(),
   });
   return {

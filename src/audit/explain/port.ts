@@ -73,11 +73,8 @@ export interface Explanation extends Pair {
 
 /** What only some layer can tell; each is called where it is there. */
 export interface LayerFacts {
-  /** Of a session of this node: its real topics, and what is unsent. */
-  readonly session?: (
-    session: RoutedSession,
-    channel: ChannelKey,
-  ) => { joined?: boolean; topics?: number; queueBytes?: number };
+  /** What is unsent to a session of this node. */
+  readonly queueBytes?: (session: RoutedSession) => number | undefined;
   /** How long ago the tables of this node and `peer` were proved equal, and when that is next tried. */
   readonly sweep?: (peer: MemberId) => { unverifiedMs?: number; sweepDueMs?: number };
 }
