@@ -23,6 +23,7 @@ import { IdleMemory } from './node/idle-memory.ts';
 import { judgeHealth, type Health } from './node/health.ts';
 import { wireMetrics, type MeasuredParts } from './node/metrics.ts';
 import { openAfterAside, openStore } from './node/open-store.ts';
+import { probe, type Probing } from './node/probing.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
 import type { Log } from './observability/log.ts';
@@ -58,6 +59,7 @@ interface Life {
   readonly core: NodeCore;
   readonly gateway: ClientGateway;
   readonly abort: AbortController;
+  probing?: Probing;
   http?: HttpApi;
   admin?: AdminServer;
   /** The peers that answer have been met, or had their time. */
@@ -206,7 +208,8 @@ class HoldfastNode implements Node {
     life.admin = createAdmin(this.#ground, parts);
     await life.admin.start(admin.host, admin.port);
     await life.core.start();
-    await life.gateway.start(client.host, client.port);
+    const port = await life.gateway.start(client.host, client.port);
+    life.probing = probe(this.#ground, life, port);
     if (this.#phase === 'starting') this.#phase = 'running';
     this.#showHealth(life);
     await this.#meetPeers(life);
@@ -242,6 +245,7 @@ class HoldfastNode implements Node {
     if (!life) return;
     life.abort.abort();
     life.core.gate.stop();
+    life.probing?.stop();
     await life.gateway.stop(graceMs);
     await Promise.all([life.admin?.stop(Math.min(graceMs, ADMIN_GRACE_MS)), life.http?.stop()]);
     await life.core.stop();
@@ -282,6 +286,7 @@ class HoldfastNode implements Node {
       mayWrite: life.core.replicator.mayWrite(),
       membership: life.membership.status(),
       peers: life.core.replicator.peers(),
+      canary: life.probing?.canary.state(),
     });
   }
 
@@ -293,6 +298,7 @@ class HoldfastNode implements Node {
       ...{ core, gateway, store, membership, wallMs: () => clock.wallMs() },
       links: () => transport.counters(),
       ready: () => this.#health().ready,
+      canary: () => this.#life?.probing?.canary.state(),
     };
   }
 }

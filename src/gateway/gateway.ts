@@ -1,3 +1,5 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { ChannelKey } from '../core/ids.ts';
 import type { Services } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime, Timer } from '../runtime/port.ts';
@@ -54,6 +56,7 @@ export class ClientGateway {
   #room: (SessionRoom & { coarseNowMs: number }) | undefined;
   #sweepTimer: Timer | undefined;
   #sweepAt: IterableIterator<ClientSession> | undefined;
+  #probe: { readonly channel: ChannelKey; readonly secret: Buffer } | undefined;
   #stopping = false;
   #onEmpty: (() => void) | undefined;
 
@@ -70,7 +73,11 @@ export class ClientGateway {
           this.#sessions.set(session.id, session);
           this.counters.sockets += 1;
         },
-        onMessage: (socket, bytes, binary) => socket.data!.receive(bytes, binary),
+        onMessage: (socket, bytes, binary) => {
+          const session = socket.data!;
+          if (session.state === 'PROBE' || this.#isProbe(session, bytes)) return;
+          session.receive(bytes, binary);
+        },
         onClose: (socket, code, reason) => this.#closed(socket.data!, code, reason),
       },
       { frameBytesMax, queueBytesMax, idleSeconds },
@@ -112,6 +119,23 @@ export class ClientGateway {
     this.#sweepTimer = runtime.timers.after(SWEEP_MS, () => this.#sweep());
     log.info('client gateway listens', { host, port: bound, sockets: this.implementation });
     return bound;
+  }
+
+  /**
+   * From now on a first frame of this text makes its connection the one member of `channel`, and no
+   * session: it is in no list, and counts in no figure but the open sockets.
+   */
+  expectProbe(channel: ChannelKey, secret: string): void {
+    this.#probe = { channel, secret: Buffer.from(secret) };
+  }
+
+  #isProbe(session: ClientSession, bytes: Uint8Array): boolean {
+    const { secret, channel } = this.#probe ?? {};
+    if (session.state !== 'OPENING' || session.dialect || !secret || !channel) return false;
+    if (bytes.length !== secret.length || !timingSafeEqual(bytes, secret)) return false;
+    session.state = 'PROBE';
+    session.socket.join(channel);
+    return true;
   }
 
   /**

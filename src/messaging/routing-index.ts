@@ -185,6 +185,7 @@ export class RoutingIndex implements SessionRegistry {
       if (hasValue(channels, channel)) count += sessions.length;
     }
     if (count === this.sessionsIn(channel)) return false;
+    if (count > 0 && !this.#channels.has(channel)) this.#options.presence.wants(channel);
     if (count > 0) this.#channels.set(channel, count);
     else this.#released(channel, this.sessionsIn(channel));
     return true;

@@ -5,7 +5,7 @@ import type { PeerCalls } from '../cluster/calls/port.ts';
 import type { PeerTransport } from '../cluster/link/port.ts';
 import type { SweepLimits } from '../cluster/sweep/options.ts';
 import type { ReplicationLimits } from '../cluster/replication/options.ts';
-import type { PeerState } from '../cluster/replication/port.ts';
+import type { PeerState, ReplicationListener } from '../cluster/replication/port.ts';
 import { Replicator } from '../cluster/replication/replicator.ts';
 import type { MemberId } from '../core/ids.ts';
 import type { Member, Roster } from '../core/member.ts';
@@ -20,6 +20,7 @@ import { createServices, noteCatchingUp, tellInOrder, untilAsideWasRead } from '
 import { createCalls, Repairs } from './upkeep.ts';
 import { createSweepUpkeep, type SweepUpkeep } from './upkeep/sweep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
+import { answerProbes, type ProbeParts } from './upkeep/probes.ts';
 import { createSessionUpkeep, type SessionUpkeep } from './upkeep/sessions.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
@@ -93,6 +94,8 @@ export interface NodeCore {
   readonly calls: PeerCalls;
   /** What keeps index and sockets equal to the disk. */
   readonly sessions: SessionUpkeep;
+  /** What a canary of this node is made of. */
+  readonly probes: ProbeParts;
   /** As the roster has it. */
   readonly self: Member;
   /** Opens links to the peers and accepts theirs. */
@@ -140,12 +143,9 @@ export async function createNodeCore(
     log,
     limits: options.replicator,
     calls,
-    listener: {
-      onTransient: (channel, sender, value) => parts.delivery.onTransient(channel, sender, value),
-      onInterest: (member, add, remove) => routing.onInterest(member, { add, remove }),
-      onRebuildNeeded: (peer, reason) => listener.onRebuildNeeded(peer, reason),
-      onPeerState: (state) => listener.onPeerState?.(state),
-    },
+    listener: replicationListener(listener, {
+      ...{ repairs, runtime, routing, delivery: () => parts.delivery },
+    }),
   });
   const parts = createServices(
     { ...options, numbering: { slot: self.slot, slots: options.slots } },
@@ -159,12 +159,15 @@ export async function createNodeCore(
   );
   const sessions: SessionUpkeep = createSessionUpkeep(options.auditPace ?? 1, {
     ...{ index: routing, deliveries: parts.delivery.log, store: ports.store, replica },
-    ...{ repairs, runtime, log },
+    ...{ repairs, runtime, log, repairKeys: (keys) => sweeps.ask(keys) },
   });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
   const sweeps = createSweepUpkeep(options.sweep ?? {}, {
     ...{ self: self.id, runtime, log, membership, replica, replicator, upkeep, calls, repairs },
   });
+  const { delivery } = parts;
+  const probes = { self: self.id, runtime, calls, replication: replicator, delivery };
+  answerProbes(probes);
   const diagnosis = createDiagnosis(ports, {
     ...{ replica, replicator, routing, journal, repairs, calls, self, upkeep, sessions, sweeps },
     digest: () => parts.services.subscriptions.digest(),
@@ -172,7 +175,8 @@ export async function createNodeCore(
   return {
     ...parts,
     diagnosis,
-    ...{ replica, replicator, routing, self, journal, repairs, calls, upkeep, sessions, sweeps },
+    ...{ replica, replicator, routing, self, journal, repairs, calls },
+    ...{ upkeep, sessions, sweeps, probes },
     ...lifeOf([upkeep, sessions, sweeps], { gate: parts.gate, membership, replicator }),
   };
 }
@@ -193,6 +197,26 @@ function lifeOf(
       await parts.membership.stop();
       await parts.replicator.stop();
     },
+  };
+}
+
+/** What the links tell, and who has to know. */
+function replicationListener(
+  listener: CoreListener,
+  parts: {
+    readonly repairs: Repairs;
+    readonly runtime: Runtime;
+    readonly routing: RoutingIndex;
+    readonly delivery: () => Delivery;
+  },
+): ReplicationListener {
+  const { repairs, runtime, routing, delivery } = parts;
+  return {
+    onTransient: (channel, sender, value) => delivery().onTransient(channel, sender, value),
+    onInterest: (member, add, remove) => routing.onInterest(member, { add, remove }),
+    onInterestAltered: (peer) => repairs.interestAltered(peer, runtime.clock.wallMs()),
+    onRebuildNeeded: (peer, reason) => listener.onRebuildNeeded(peer, reason),
+    onPeerState: (state) => listener.onPeerState?.(state),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { CanaryState } from '../audit/canary.ts';
 import type { MembershipStatus } from '../cluster/membership/port.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
 import type { StoreStatus } from '../storage/port.ts';
@@ -8,6 +9,8 @@ export interface HealthFacts {
   readonly mayWrite: boolean;
   readonly membership: MembershipStatus;
   readonly peers: readonly PeerState[];
+  /** What the node's own probes say of delivery, once there are any. */
+  readonly canary?: CanaryState | undefined;
 }
 
 export interface Health {
@@ -29,6 +32,7 @@ export function judgeHealth(facts: HealthFacts): Health {
     reasons.push(`the store cannot write: ${facts.store.error.message}`);
   }
   if (!facts.mayWrite) reasons.push('the store is catching up with the cluster');
+  reasons.push(...(facts.canary?.broken ?? []));
   const degraded = facts.peers
     .filter((peer) => !peer.live)
     .map(
@@ -37,5 +41,6 @@ export function judgeHealth(facts: HealthFacts): Health {
   if (facts.membership.state === 'frozen') {
     degraded.push(`the roster is frozen: ${facts.membership.reason}`);
   }
+  degraded.push(...(facts.canary?.degraded ?? []));
   return { ready: reasons.length === 0, reasons, degraded };
 }

@@ -1,3 +1,4 @@
+import type { CanaryState } from '../audit/canary.ts';
 import type { LinkCounters } from '../cluster/link/grpc-options.ts';
 import { CLOSE_CODES, OTHER_CLOSE_CODE } from '../gateway/counters.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
@@ -14,6 +15,7 @@ export interface MeasuredParts {
   readonly membership: Membership;
   readonly links: () => Readonly<LinkCounters>;
   readonly ready: () => boolean;
+  readonly canary: () => CanaryState | undefined;
   readonly wallMs: () => number;
 }
 
@@ -63,6 +65,12 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
     'holdfast_damaged_rows_total',
     {},
     read(({ core }) => core.replica.damagedRows()),
+  );
+  metrics.readGauge('holdfast_canary_delivers', () =>
+    (current()?.canary()?.paths ?? []).map(({ path, delivers }) => ({
+      labels: { path },
+      value: delivers ? 1 : 0,
+    })),
   );
   wireOutcomes(metrics, current);
   wireGateway(metrics, current);

@@ -49,6 +49,7 @@ export const COUNTERS = {
 
 export const GAUGES = {
   holdfast_ready: metric('1 while the node is ready'),
+  holdfast_canary_delivers: metric('1 while probes arrive by this path: own, or a peer', 'path'),
   holdfast_sessions: metric('Open client sessions, by protocol', 'protocol'),
   holdfast_users_online: metric('Users with a session here'),
   holdfast_users_over_limit: metric('Users here with more channels than one may receive'),

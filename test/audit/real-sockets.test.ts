@@ -19,10 +19,10 @@ import { until } from '../support/until.ts';
 interface RealNode {
   readonly core: NodeCore;
   readonly repairs: Repair[];
-  connect(name: string): Promise<EasyClient>;
-  socketOf(name: string): Socket<ClientSession>;
-  subscribe(channel: ChannelKey, ...names: string[]): Promise<void>;
-  publish(channel: ChannelKey, sender: string, text: string): Promise<void>;
+  readonly connect: (name: string) => Promise<EasyClient>;
+  readonly socketOf: (name: string) => Socket<ClientSession>;
+  readonly subscribe: (channel: ChannelKey, ...names: string[]) => Promise<void>;
+  readonly publish: (channel: ChannelKey, sender: string, text: string) => Promise<void>;
 }
 
 /** A lone node's core behind the real client port. */

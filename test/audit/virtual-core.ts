@@ -38,9 +38,9 @@ export interface VirtualCore {
   readonly runtime: VirtualRuntime;
   readonly fanout: CheckingFanout;
   readonly repairs: Repair[];
-  attach(name: string, deviceFlag?: number): Promise<RecordingSession>;
-  subscribe(channel: ChannelKey, ...names: string[]): Promise<void>;
-  publish(channel: ChannelKey, sender: string, text: string): Promise<void>;
+  readonly attach: (name: string, deviceFlag?: number) => Promise<RecordingSession>;
+  readonly subscribe: (channel: ChannelKey, ...names: string[]) => Promise<void>;
+  readonly publish: (channel: ChannelKey, sender: string, text: string) => Promise<void>;
 }
 
 /** A lone node in virtual time, on a store in memory. */

@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import { parseChannelKey, parseUid, type Parsed } from '../../core/ids.ts';
+import { parseChannelKey, parseUid, type ChannelKey, type Parsed } from '../../core/ids.ts';
 import {
   readOperations,
   readRanges,
@@ -273,14 +273,16 @@ function readInterest(fields: Fields): Interest {
   return { type: 'interest', version, whole, add, remove: items('remove') };
 }
 
+/** Of a member's canary: type 0 is no type that a client or a backend may name. */
+const PROBE_CHANNEL = /^0\/canary\/[A-Za-z0-9._-]{1,64}$/;
+
 function readTransient(fields: Fields): Transient {
   const number = fields.integer('number', 1);
   const key = fields.text('channel', ITEM_LENGTH_MAX);
   const slash = key.indexOf('/');
-  const channel = parseChannelKey(
-    key.slice(slash + 1),
-    slash > 0 ? Number(key.slice(0, slash)) : 0,
-  );
+  const channel = PROBE_CHANNEL.test(key)
+    ? { ok: true as const, value: key as ChannelKey }
+    : parseChannelKey(key.slice(slash + 1), slash > 0 ? Number(key.slice(0, slash)) : 0);
   if (!channel.ok) return fields.fail('channel', channel.error);
   const sender = parseUid(fields.text('sender', ITEM_LENGTH_MAX));
   if (!sender.ok) return fields.fail('sender', 'expected a uid');

@@ -169,6 +169,13 @@ export class Replicator implements Replication {
     this.#flushSoon();
   }
 
+  /** Fault injection alone calls it: alters what is kept of a peer's interest, behind its back. */
+  damageInterest(member: MemberId, item: InterestItem, change: 'add' | 'drop'): boolean {
+    const peer = this.#peers.get(member);
+    peer?.accepted.interest.damage(item, change);
+    return peer !== undefined;
+  }
+
   interestOf(member: MemberId): ReadonlySet<InterestItem> {
     return this.#peers.get(member)?.accepted.interest.items() ?? NOTHING;
   }

@@ -9,8 +9,11 @@ import { fullBucket, refill } from './rate.ts';
 import { handleConnect, handleFrame } from './requests.ts';
 import type { SessionRoom } from './room.ts';
 
-/** OPENING until the reply to connect, then CONNECTED; both end in DISCONNECTED, for good. */
-export type SessionState = 'OPENING' | 'CONNECTED' | 'DISCONNECTED';
+/**
+ * OPENING until the reply to connect, then CONNECTED; both end in DISCONNECTED, for good. PROBE: the
+ * node's own connection to itself, which is nobody's session.
+ */
+export type SessionState = 'OPENING' | 'CONNECTED' | 'DISCONNECTED' | 'PROBE';
 
 export const CLOSE = {
   normal: 1000,
