@@ -92,6 +92,7 @@ export class DiskAudit {
 
   stop(): void {
     this.#abort.abort();
+    this.#wake();
   }
 
   /** Whole passes so far. */
@@ -225,8 +226,11 @@ export class DiskAudit {
 
   async #sleep(delayMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      this.#options.runtime.timers.after(delayMs, resolve);
+      const timer = this.#options.runtime.timers.after(delayMs, resolve);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
     });
   }
 }
