@@ -1,6 +1,7 @@
 import test from 'ava';
 import { reverseKey, subscriptionKey } from '../../src/core/row-key.ts';
 import type { VerifyProgress } from '../../src/audit/verify/port.ts';
+import type { MemberId } from '../../src/core/ids.ts';
 import type { Delivery } from '../../src/messaging/port.ts';
 import type { Store } from '../../src/storage/port.ts';
 import { startCoreTrio } from '../support/core-trio.ts';
@@ -117,7 +118,7 @@ async function verdictOf(run: AsyncGenerator<VerifyProgress>): Promise<VerifyPro
   return last!;
 }
 
-test('verify proves equal layers under writes, and finds the one that is not', async (t) => {
+test('verify proves equal layers under writes, and every member remembers when', async (t) => {
   const { nodes } = await startCoreTrio(t, ASLEEP);
   const [first, second] = nodes;
   const { subscriptions } = first!.core.services;
@@ -139,4 +140,14 @@ test('verify proves equal layers under writes, and finds the one that is not', a
   t.true(proved.proved, JSON.stringify(proved.steps));
   t.is(proved.steps.filter(({ name }) => name.startsWith('sweep')).length, 6);
   t.true(second!.core.diagnosis.verifier.lastTrueMs() > 0);
+});
+
+test('verify names a member that does not answer, and proves nothing then', async (t) => {
+  const { nodes, network } = await startCoreTrio(t, ASLEEP);
+  const [first] = nodes;
+  network.partition('node-1' as MemberId, 'node-3' as MemberId);
+  const { signal } = new AbortController();
+  const ended = await verdictOf(first!.core.diagnosis.verifier.verify(signal));
+  t.false(ended.proved);
+  t.true(ended.steps.some(({ member, state }) => member === 'node-3' && state === 'unproven'));
 });
