@@ -29,6 +29,19 @@ export function contextIncludes(outer: Context, inner: Context): boolean {
   );
 }
 
+/** The dots that are in both. */
+export function meetContexts(a: Context, b: Context): Context {
+  const spans: Span[] = [];
+  for (const { actor, from, to } of a) {
+    for (const other of b) {
+      if (other.actor !== actor) continue;
+      const [start, end] = [Math.max(from, other.from), Math.min(to, other.to)];
+      if (start <= end) spans.push({ actor, from: start, to: end });
+    }
+  }
+  return normalizeSpans(spans);
+}
+
 export function contextOfDots(dots: readonly Dot[]): Context {
   return normalizeSpans(dots.map(({ actor, counter }) => ({ actor, from: counter, to: counter })));
 }

@@ -105,7 +105,7 @@ export function createGateway(
 }
 
 export function coreOptions({ config, self }: Ground): CoreOptions {
-  const { replication, storage, gateway, cluster, audit, sweep } = config;
+  const { replication, storage, gateway, cluster, audit, sweep, membership } = config;
   const auditPace = audit.profile === 'fast' ? 5 : 1;
   return {
     cluster: cluster.id,
@@ -126,6 +126,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
     operationLogEntriesMax: audit.operationLogEntries,
     auditPace,
+    forgetAfterMs: membership.mode === 'etcd' ? membership.forgetAfterHours * 3_600_000 : undefined,
     sweep: {
       intervalMs: sweep.intervalMs / auditPace,
       repairsPerSecond: sweep.repairsPerSecond,

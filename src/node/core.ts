@@ -57,6 +57,8 @@ export interface CoreOptions {
   readonly secondDiskTimeoutMs?: number | undefined;
   readonly operationLogEntriesMax?: number | undefined;
   readonly sweep?: Partial<SweepLimits> | undefined;
+  /** A member away for so long leaves the roster; absent: only an operator takes one off it. */
+  readonly forgetAfterMs?: number | undefined;
   /** How many times as often as by default the layers are compared: 1, and 5 in the fast profile. */
   readonly auditPace?: number | undefined;
 }
@@ -162,9 +164,9 @@ export async function createNodeCore(
     ...{ repairs, runtime, log, repairKeys: (keys) => sweeps.ask(keys) },
   });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
-  const sweeps = createSweepUpkeep(options.sweep ?? {}, {
-    ...{ self: self.id, runtime, log, membership, replica, replicator, upkeep, calls, repairs },
-  });
+  const { sweep: limits, forgetAfterMs } = options;
+  const sweeping = { self: self.id, runtime, log, membership, replica, replicator, upkeep };
+  const sweeps = createSweepUpkeep({ limits, forgetAfterMs }, { ...sweeping, calls, repairs });
   const { delivery } = parts;
   const probes = { self: self.id, runtime, calls, replication: replicator, delivery };
   answerProbes(probes);

@@ -1,4 +1,5 @@
-import { isLive } from '../../../src/core/row.ts';
+import { readCut } from '../../../src/cluster/sweep/evidence.ts';
+import { isLive, REMOVAL } from '../../../src/core/row.ts';
 import { formatDot } from '../../../src/core/dot.ts';
 import { VersionVector, type VectorRow } from '../../../src/core/version-vector.ts';
 import type { NodeCore } from '../../../src/node/core.ts';
@@ -14,8 +15,11 @@ export function vectorOf(rows: Iterable<VectorRow>): VersionVector {
 /**
  * Invariant 2: a vector claims no dot whose effect was not applied, superseded or removed. What was
  * superseded elsewhere is absent from a peer's answer and may be claimed before its successor is here.
+ * Below the cut of collected evidence, what had been removed leaves no trace: liveness is checked apart.
  */
 export function checkVectors(sim: Simulation): void {
+  // A store that caught up has what its peers had left.
+  const cut = vectorOf(sim.nodes.flatMap(({ core }) => (core ? readCut(core.replica) : [])));
   for (const node of sim.nodes) {
     const { core } = node;
     if (!core) continue;
@@ -25,6 +29,8 @@ export function checkVectors(sim: Simulation): void {
       if (!vector.covers(actor, shard, counter)) continue;
       const row = core.replica.read(write.key);
       if (sim.registry.isApplied(write, row)) continue;
+      const isDead = write.entry.tag === REMOVAL || sim.registry.successors(write).length > 0;
+      if (isDead && cut.covers(actor, shard, counter)) continue;
       const isHere = ({ dot }: KnownWrite): boolean =>
         vector.covers(dot.actor, dot.shard, dot.counter);
       if (sim.registry.successors(write).some((successor) => !isHere(successor))) continue;

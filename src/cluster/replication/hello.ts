@@ -33,6 +33,7 @@ export function checkHello(question: HelloQuestion): Refused | undefined {
     checkIdentity(question) ??
     checkLineage(question) ??
     checkRunning(question) ??
+    checkCut(question) ??
     checkRolledBack(question)
   );
 }
@@ -93,6 +94,21 @@ function checkRunning({ hello, running }: HelloQuestion): Refused | undefined {
   if (!running || running.actor === hello.actor) return undefined;
   const what = running.storeId === hello.storeId ? 'process on a copy of its store' : 'store';
   return refuse('slot', `member id "${hello.member}" is connected with another ${what}`);
+}
+
+/**
+ * A member that was away for so long that evidence was collected without it, or whose store was set back:
+ * what it still has may have been removed, and nobody could tell any more. One that is catching up began
+ * with nothing and gets only what its peers have.
+ */
+function checkCut({ hello, own }: HelloQuestion): Refused | undefined {
+  if (!own.cut?.length || hello.catchingUp || hello.vector.length === 0) return undefined;
+  const said = new VersionVector(Number.POSITIVE_INFINITY);
+  said.addAll(hello.vector);
+  const [lost] = said.missing(own.cut);
+  if (!lost) return undefined;
+  const range = `${lost.actor}:${lost.shard}:${lost.from}..${lost.to}`;
+  return refuse('rolled-back', `below the cut of collected evidence: it lacks ${range}`);
 }
 
 /**

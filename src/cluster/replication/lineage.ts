@@ -1,4 +1,6 @@
 import { hash32 } from '../../core/placement.ts';
+import type { VectorRow } from '../../core/version-vector.ts';
+import { readCut } from '../sweep/evidence.ts';
 import type { Replica } from '../../storage/replica-port.ts';
 import type { Hello } from '../link/message.ts';
 
@@ -6,10 +8,12 @@ import type { Hello } from '../link/message.ts';
 export interface OwnData {
   readonly lineage: string;
   readonly holdsData: boolean;
+  /** Below it evidence may have been collected here; a lagging store may still have what that kept out. */
+  readonly cut?: readonly VectorRow[] | undefined;
 }
 
 export function ownDataOf(replica: Replica): OwnData {
-  return { lineage: replica.lineage(), holdsData: replica.holdsData() };
+  return { lineage: replica.lineage(), holdsData: replica.holdsData(), cut: readCut(replica) };
 }
 
 /** The lineage of a cluster whose stores are all new: the same on each member that reached all others. */

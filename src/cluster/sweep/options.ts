@@ -68,6 +68,8 @@ export interface SweepOptions {
   readonly reportedBy: (member: MemberId, shard: number) => Context | undefined;
   /** Raised each time evidence of the shard was collected here. */
   readonly collections: (shard: number) => number;
+  /** A link to the peer is new. */
+  readonly onLink?: ((peer: MemberId) => void) | undefined;
   readonly onClean?: ((proof: CleanProof) => void) | undefined;
   readonly limits?: Partial<SweepLimits> | undefined;
 }

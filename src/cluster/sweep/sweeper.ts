@@ -129,7 +129,10 @@ export class Sweeper implements Sweep {
     if (!this.#options.caughtUp()) return;
     for (const [member, state] of this.#peers) {
       const link = this.#options.linkOf(member);
-      if (link && link !== state.link) state.dueMs = Math.min(state.dueMs, nowMs);
+      if (link && link !== state.link) {
+        state.dueMs = Math.min(state.dueMs, nowMs);
+        this.#options.onLink?.(member);
+      }
       state.link = link;
       if (link && nowMs >= state.dueMs && !state.running) void this.#run(state);
     }

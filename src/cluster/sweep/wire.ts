@@ -27,6 +27,7 @@ export const METHODS = {
   replace: 'sweep/replace',
   covers: 'sweep/covers',
   rebuild: 'sweep/rebuild',
+  cut: 'sweep/cut',
 } as const;
 
 export type KeyedRow = readonly [RowKey, Row];

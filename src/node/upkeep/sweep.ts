@@ -1,11 +1,15 @@
 import type { RepairListener } from '../../audit/port.ts';
 import type { PeerCalls } from '../../cluster/calls/port.ts';
+import { Forgetter } from '../../cluster/membership/forget.ts';
 import type { Membership } from '../../cluster/membership/port.ts';
 import type { Replicator } from '../../cluster/replication/replicator.ts';
 import type { SweepLimits } from '../../cluster/sweep/options.ts';
+import { EvidenceCollector } from '../../cluster/sweep/collector.ts';
 import { Sweeper } from '../../cluster/sweep/sweeper.ts';
+import type { Context } from '../../core/context.ts';
 import type { MemberId } from '../../core/ids.ts';
 import type { RowKey } from '../../core/row-key.ts';
+import { SHARDS } from '../../core/placement.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { ReplicatedStore } from '../../storage/replica.ts';
@@ -26,30 +30,49 @@ export interface SweepUpkeepParts {
 /** What keeps this member's rows equal to every other member's. */
 export interface SweepUpkeep {
   readonly sweep: Sweeper;
+  readonly evidence: EvidenceCollector;
   /** Asks the members for rows that an audit of this node doubts. */
   ask(keys: readonly RowKey[]): void;
+  /**
+   * Takes a member off the roster for good, by an operator's word. Rejects while it has told of writes
+   * that this member lacks, unless forced, and with the membership's error.
+   */
+  decommission(member: MemberId, how: { readonly force: boolean }): Promise<void>;
   start(): void;
   stop(): void;
 }
 
+export interface SweepUpkeepOptions {
+  readonly limits?: Partial<SweepLimits> | undefined;
+  /** Absent: nobody is forgotten but by an operator. */
+  readonly forgetAfterMs?: number | undefined;
+}
+
 export function createSweepUpkeep(
-  limits: Partial<SweepLimits>,
+  { limits, forgetAfterMs }: SweepUpkeepOptions,
   parts: SweepUpkeepParts,
 ): SweepUpkeep {
   const { self, runtime, membership, replica, replicator, upkeep, calls, repairs } = parts;
   const log = parts.log.child({ room: 'sweep' });
+  const roster = (): { epoch: number; others: MemberId[]; frozen: boolean } => {
+    const { epoch, members } = membership.roster();
+    const others = members.map(({ id }) => id).filter((id) => id !== self);
+    return { epoch, others, frozen: membership.status().state === 'frozen' };
+  };
+  const caughtUp = (): boolean => replicator.mayWrite();
+  const reportedBy = (member: MemberId, shard: number): Context | undefined =>
+    replicator.reportedBy(member, shard);
+  const evidence = new EvidenceCollector({
+    ...{ replica, runtime, log, roster, reportedBy, caughtUp, calls },
+  });
   const sweep = new Sweeper({
-    ...{ self, runtime, log, replica, calls, repairs, limits },
+    ...{ self, runtime, log, replica, calls, repairs, limits, roster, reportedBy, caughtUp },
     summary: upkeep.summary,
     key: upkeep.summary.key,
-    roster() {
-      const { epoch, members } = membership.roster();
-      return { epoch, others: members.map(({ id }) => id).filter((id) => id !== self) };
-    },
-    caughtUp: () => replicator.mayWrite(),
     linkOf: (member) => replicator.openedTo(member),
-    reportedBy: (member, shard) => replicator.reportedBy(member, shard),
-    collections: () => 0,
+    collections: (shard) => evidence.generation(shard),
+    onLink: (member) => void evidence.onLink(member),
+    onClean: (proof) => evidence.onClean(proof),
   });
   const ask = (keys: readonly RowKey[]): void => {
     sweep.repairKeys(keys).catch((error: unknown) => {
@@ -57,9 +80,35 @@ export function createSweepUpkeep(
     });
   };
   upkeep.diskAudit.onDoubtful = ask;
+  const linked = (member: MemberId): boolean => replicator.openedTo(member) !== undefined;
+  const forgetter =
+    forgetAfterMs === undefined
+      ? []
+      : [new Forgetter({ membership, self, runtime, log, linked, forgetAfterMs })];
+  const parted = [sweep, evidence, ...forgetter];
   return {
-    ...{ sweep, ask },
-    start: () => sweep.start(),
-    stop: () => sweep.stop(),
+    ...{ sweep, evidence, ask },
+    decommission: (member, how) => decommission(parts, member, how),
+    start() {
+      for (const each of parted) each.start();
+    },
+    stop() {
+      for (const each of parted) each.stop();
+    },
   };
+}
+
+async function decommission(
+  { self, membership, replica, replicator }: SweepUpkeepParts,
+  member: MemberId,
+  { force }: { readonly force: boolean },
+): Promise<void> {
+  if (member === self) throw new Error(`${member} is this member: ask another one`);
+  const lacks = Array.from({ length: SHARDS }, (_, shard) => shard).some((shard) =>
+    (replicator.reportedBy(member, shard) ?? []).some(
+      (span) => !replica.covers({ ...span, shard }),
+    ),
+  );
+  if (lacks && !force) throw new Error(`${member} has writes that this member has not yet`);
+  await membership.remove(member);
 }

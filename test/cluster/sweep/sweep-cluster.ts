@@ -1,6 +1,8 @@
 import type { Repair } from '../../../src/audit/port.ts';
 import type { CleanProof, SweepLimits } from '../../../src/cluster/sweep/options.ts';
+import { EvidenceCollector } from '../../../src/cluster/sweep/collector.ts';
 import { Sweeper } from '../../../src/cluster/sweep/sweeper.ts';
+import type { Context } from '../../../src/core/context.ts';
 import type { ActorId, MemberId } from '../../../src/core/ids.ts';
 import { remove } from '../../../src/core/operation.ts';
 import { shardOf } from '../../../src/core/placement.ts';
@@ -19,8 +21,10 @@ export interface Swept {
   readonly store: Store;
   readonly summary: StoreSummary;
   readonly sweeper: Sweeper;
+  readonly evidence: EvidenceCollector;
   readonly repairs: Repair[];
   readonly proofs: CleanProof[];
+  /** Added to the collector's own generation. */
   collections: number;
 }
 
@@ -28,6 +32,8 @@ export interface Swept {
 export class SweptCluster {
   readonly cluster: TestCluster;
   readonly swept = new Map<string, Swept>();
+  /** Etcd does not answer. */
+  frozen = false;
 
   constructor(names: readonly string[], limits: Partial<SweepLimits> = {}) {
     this.cluster = new TestCluster(names);
@@ -113,6 +119,17 @@ export class SweptCluster {
     });
     const repairs: Repair[] = [];
     const proofs: CleanProof[] = [];
+    const roster = (): { epoch: number; others: MemberId[]; frozen: boolean } => {
+      const { epoch, members } = this.cluster.roster;
+      const others = members.map(({ id }) => id).filter((id) => id !== node.id);
+      return { epoch, others, frozen: this.frozen };
+    };
+    const reportedBy = (member: MemberId, shard: number): Context | undefined =>
+      replicator.reportedBy(member, shard);
+    const caughtUp = (): boolean => replicator.mayWrite();
+    const evidence = new EvidenceCollector({
+      ...{ replica, runtime, log: silentLog, roster, reportedBy, caughtUp, calls },
+    });
     const sweeper = new Sweeper({
       ...{
         self: node.id,
@@ -125,18 +142,26 @@ export class SweptCluster {
         limits,
       },
       repairs: { onRepair: (repair) => void repairs.push(repair) },
-      roster: () => {
-        const { epoch, members } = this.cluster.roster;
-        return { epoch, others: members.map(({ id }) => id).filter((id) => id !== node.id) };
-      },
-      caughtUp: () => replicator.mayWrite(),
+      ...{ roster, caughtUp, reportedBy },
       linkOf: (member) => replicator.openedTo(member),
-      reportedBy: (member, shard) => replicator.reportedBy(member, shard),
-      collections: () => this.at(node.id).collections,
-      onClean: (proof) => void proofs.push(proof),
+      collections: (shard) => this.at(node.id).collections + evidence.generation(shard),
+      onLink: (member) => void evidence.onLink(member),
+      onClean(proof) {
+        proofs.push(proof);
+        evidence.onClean(proof);
+      },
     });
     summary.start();
-    this.swept.set(node.id, { node, store, summary, sweeper, repairs, proofs, collections: 0 });
+    this.swept.set(node.id, {
+      node,
+      store,
+      summary,
+      sweeper,
+      evidence,
+      repairs,
+      proofs,
+      collections: 0,
+    });
   }
 }
 
