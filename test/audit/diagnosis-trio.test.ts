@@ -125,9 +125,9 @@ test('verify proves equal layers under writes, and every member remembers when',
   const uids = Array.from({ length: 500 }, (_, i) => uid(`u${i}`));
   await subscriptions.subscribe({ channel: ROOM, uids, cause: 'admin', waitFor: 'all' });
   await second!.core.services.sessions.attach(new RecordingSession('u1'));
-  let writing = true;
+  const writing = new AbortController();
   const writes = (async () => {
-    for (let i = 0; writing; i++) {
+    for (let i = 0; !writing.signal.aborted; i++) {
       const one = { channel: group(`g${i % 50}`), uids: [uid(`w${i}`)], cause: 'http' } as const;
       await subscriptions.subscribe({ ...one, waitFor: 'local' });
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -135,7 +135,7 @@ test('verify proves equal layers under writes, and every member remembers when',
   })();
   const signal = new AbortController().signal;
   const proved = await verdictOf(first!.core.diagnosis.verifier.verify(signal));
-  writing = false;
+  writing.abort();
   await writes;
   t.true(proved.proved, JSON.stringify(proved.steps));
   t.is(proved.steps.filter(({ name }) => name.startsWith('sweep')).length, 6);

@@ -5,17 +5,17 @@ import type { VerifyLayers } from '../../../src/audit/verify/port.ts';
 import type { MemberId } from '../../../src/core/ids.ts';
 
 const [A, B] = ['a', 'b'] as MemberId[] as [MemberId, MemberId];
-const table = (member: MemberId, digest: string, before: number, after = before) => ({
+const table = (member: MemberId, digest: string, [before, after]: readonly [number, number]) => ({
   ...{ member, digest, subscriptions: 5 },
   ...{ vectorBefore: before, vectorAfter: after },
 });
 
 const TABLES = [
-  ['equal', [table(A, 'x', 1), table(B, 'x', 1)], 'ok'],
-  ['the same writes, other tables', [table(A, 'x', 1), table(B, 'y', 1)], 'different'],
-  ['written to while it was read', [table(A, 'x', 1, 2), table(B, 'y', 2)], 'unproven'],
-  ['a write is on its way', [table(A, 'x', 1), table(B, 'y', 2)], 'unproven'],
-  ['alone', [table(A, 'x', 1)], 'ok'],
+  ['equal', [table(A, 'x', [1, 1]), table(B, 'x', [1, 1])], 'ok'],
+  ['the same writes, other tables', [table(A, 'x', [1, 1]), table(B, 'y', [1, 1])], 'different'],
+  ['written to while it was read', [table(A, 'x', [1, 2]), table(B, 'y', [2, 2])], 'unproven'],
+  ['a write is on its way', [table(A, 'x', [1, 1]), table(B, 'y', [2, 2])], 'unproven'],
+  ['alone', [table(A, 'x', [1, 1])], 'ok'],
   ['nobody', [], 'unproven'],
 ] as const;
 
