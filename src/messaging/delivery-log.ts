@@ -2,6 +2,8 @@ import type { ChannelKey } from '../core/ids.ts';
 import { hash32 } from '../core/placement.ts';
 
 const CAPACITY_MIN = 1_024;
+/** Channels whose head is remembered; the longest known goes first. */
+const HEADS_MAX = 65_536;
 
 export interface LoggedDelivery {
   /** 1, 2, 3 … in the order of this node's deliveries. */
@@ -27,6 +29,7 @@ export class DeliveryLog {
   #channels = new Int32Array(0);
   #excepts = new Int32Array(0);
   #seqs = new Float64Array(0);
+  readonly #heads = new Map<number, number>();
   #count = 0;
 
   /** `capacityMax`: a power of two. */
@@ -42,10 +45,26 @@ export class DeliveryLog {
   note(channel: ChannelKey, messageSeq: number, exceptSession = 0): void {
     if (this.#count >= this.#seqs.length && this.#seqs.length < this.#capacityMax) this.#grow();
     const at = this.#count & (this.#seqs.length - 1);
-    this.#channels[at] = hash32(channel);
+    const hash = hash32(channel);
+    this.#raise(hash, messageSeq);
+    this.#channels[at] = hash;
     this.#seqs[at] = messageSeq;
     this.#excepts[at] = exceptSession;
     this.#count += 1;
+  }
+
+  /** The highest messageSeq delivered in the channel since the start, 0 for none that is remembered. */
+  headOf(channel: ChannelKey): number {
+    return this.#heads.get(hash32(channel)) ?? 0;
+  }
+
+  #raise(hash: number, messageSeq: number): void {
+    const head = this.#heads.get(hash);
+    if (head !== undefined && head >= messageSeq) return;
+    if (head === undefined && this.#heads.size >= HEADS_MAX) {
+      this.#heads.delete(this.#heads.keys().next().value!);
+    }
+    this.#heads.set(hash, messageSeq);
   }
 
   /** Deliveries of the channel with a number above `after`, in order. About 1 ns an entry looked at. */

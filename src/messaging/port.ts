@@ -222,10 +222,38 @@ export interface ClientEvent {
   readonly data: unknown;
 }
 
+/** A channel as one viewer names it. */
+export interface ListedChannel {
+  readonly channelId: string;
+  readonly channelType: number;
+  /** Highest messageSeq that this node has delivered in it since it started, 0 for none. */
+  readonly head: number;
+}
+
+/** What a session should have, for clients that compare it with what they have. */
+export interface ChannelLists {
+  digest(session: RoutedSession): string;
+  difference(
+    session: RoutedSession,
+    sums: readonly number[],
+  ): {
+    readonly buckets: readonly number[];
+    readonly channels: readonly ListedChannel[];
+    readonly more: boolean;
+  };
+  missed(
+    session: RoutedSession,
+    channel: ChannelKey,
+    after: number,
+  ): Promise<{ readonly deliveries: readonly Delivery[]; readonly more: boolean }>;
+}
+
 /** Everything the client, HTTP and admin surfaces may do. */
 export interface Services {
   readonly subscriptions: Subscriptions;
   readonly publisher: Publisher;
   readonly directory: Directory;
   readonly sessions: SessionRegistry;
+  /** Absent: clients that ask for a digest get none. */
+  readonly lists?: ChannelLists | undefined;
 }

@@ -3,6 +3,7 @@ import type { Replicator } from '../cluster/replication/replicator.ts';
 import type { ChannelKey } from '../core/ids.ts';
 import { SEPARATOR, type RowKey } from '../core/row-key.ts';
 import type { SlotNumber } from '../core/sequence.ts';
+import { SessionLists } from '../messaging/channel-lists.ts';
 import { ChannelHeads } from '../messaging/channel-heads.ts';
 import { Delivery } from '../messaging/delivery.ts';
 import { DirectoryService } from '../messaging/directory.ts';
@@ -11,6 +12,7 @@ import type { Services } from '../messaging/port.ts';
 import { PublishService } from '../messaging/publisher.ts';
 import type { RoutingIndex } from '../messaging/routing-index.ts';
 import { SendPermissions } from '../messaging/send-permissions.ts';
+import { StoredMessages } from '../messaging/stored-messages.ts';
 import { SubscriptionService } from '../messaging/subscriptions.ts';
 import { SubscriptionTable } from '../messaging/subscription-table.ts';
 import { WriteGate } from '../messaging/write-gate.ts';
@@ -108,12 +110,11 @@ export function createServices(
     payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
     secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
   });
+  const lists = new SessionLists(routing, delivery.log, new StoredMessages(store, replica));
+  const facts = { clock: runtime.clock, livePeers: () => replicator.livePeers(), journal };
+  const inner = { subscriptions, publisher, directory, sessions: routing, lists };
   return {
-    services: countOutcomes({ subscriptions, publisher, directory, sessions: routing }, outcomes, {
-      clock: runtime.clock,
-      livePeers: () => replicator.livePeers(),
-      journal,
-    }),
+    services: countOutcomes(inner, outcomes, facts),
     outcomes,
     permissions,
     delivery,

@@ -7,6 +7,7 @@ export type ClientFrame =
   | SendFrame
   | SubscriptionFrame
   | { readonly kind: 'ping'; readonly ref: Ref }
+  | SyncFrame
   | { readonly kind: 'recvack' }
   | { readonly kind: 'disconnect'; readonly reason: string };
 
@@ -27,6 +28,19 @@ export interface ConnectFrame {
   readonly deviceFlag: number;
   /** Milliseconds since 1970 by the client's clock, 0 where it says none. */
   readonly clientTimestampMs: number;
+  /** The client compares its channels with a digest in the answers to its pings. */
+  readonly digest?: boolean;
+}
+
+/** A client that differs: asks for the channels of some buckets, or for what it missed in one channel. */
+export interface SyncFrame {
+  readonly kind: 'sync';
+  readonly ref: Ref;
+  /** The client's own sums, one a bucket. */
+  readonly sums: readonly number[];
+  readonly missed:
+    | { readonly channelId: string; readonly channelType: number; readonly after: number }
+    | undefined;
 }
 
 export interface SendFrame {

@@ -104,7 +104,23 @@ export function encodeSubscriptionResult(id: RequestId, reply: SubscriptionReply
   );
 }
 
-export function encodePong(id: RequestId): string {
+/** `frames`: recv notifications, as they are sent. */
+export function encodeMissed(id: RequestId, frames: readonly string[], more: boolean): string {
+  return (
+    `{"jsonrpc":"2.0","id":${quote(id)}` +
+    `,"result":{"messages":[${frames.join(',')}],"more":${more}}}`
+  );
+}
+
+/** Any other answer: of nothing that is frequent. */
+export function encodeResult(id: RequestId, result: unknown): string {
+  return `{"jsonrpc":"2.0","id":${quote(id)},"result":${JSON.stringify(result)}}`;
+}
+
+export function encodePong(id: RequestId, digest?: string): string {
+  if (digest !== undefined) {
+    return `{"jsonrpc":"2.0","id":${quote(id)},"result":{"digest":"${digest}"}}`;
+  }
   return `{"jsonrpc":"2.0","id":${quote(id)},"result":{}}`;
 }
 

@@ -76,6 +76,8 @@ function parseMethod(
       return parseRecvack(params);
     case 'ping':
       return { kind: 'ping', ref: id };
+    case 'sync':
+      return parseSync(id, params);
     case 'disconnect':
       return { kind: 'disconnect', reason: text(params, 'reason', '') };
     case 'subscribe':
@@ -96,7 +98,27 @@ function parseConnect(id: RequestId | undefined, params: Fields): ConnectFrame {
     deviceId: text(params, 'deviceId', ''),
     deviceFlag: integer(params, 'deviceFlag', { fallback: 0, max: 255 }),
     clientTimestampMs: integer(params, 'clientTimestamp', { fallback: 0, max: 1e15 }),
+    digest: params['digest'] === true,
   };
+}
+
+const SUMS_MAX = 64;
+
+function parseSync(id: RequestId | undefined, params: Fields): ClientFrame {
+  const ref = needId(id);
+  const sums: readonly unknown[] = Array.isArray(params['sums']) ? params['sums'] : [];
+  if (sums.length > SUMS_MAX || !sums.every((sum) => Number.isSafeInteger(sum))) {
+    throw new FieldError(`sums: expected at most ${SUMS_MAX} integers`);
+  }
+  if (params['channelId'] === undefined) {
+    return { kind: 'sync', ref, sums: sums as number[], missed: undefined };
+  }
+  const missed = {
+    channelId: text(params, 'channelId'),
+    channelType: integer(params, 'channelType', {}),
+    after: integer(params, 'after', { fallback: 0 }),
+  };
+  return { kind: 'sync', ref, sums: [], missed };
 }
 
 function parseSend(id: RequestId | undefined, params: Fields): SendFrame {

@@ -86,7 +86,9 @@ export const jsonRpcDialect: Dialect = {
   },
 
   pong(session, ref) {
-    if (ref !== undefined) session.send(encodePong(ref));
+    if (ref === undefined) return;
+    const digest = session.digest ? session.room.services.lists?.digest(session) : undefined;
+    session.send(encodePong(ref, digest));
   },
 
   refuseFrame(session, ref, refusal) {

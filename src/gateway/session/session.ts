@@ -43,6 +43,8 @@ export class ClientSession implements RoutedSession {
   deviceId = '';
   connectedAtMs = 0;
   deliveriesBefore = 0;
+  /** It compares its channels with a digest in the answers to its pings. */
+  digest = false;
   /** Requests without an answer yet. */
   pending = 0;
   wk: WkState | undefined = undefined;
@@ -145,6 +147,7 @@ export class ClientSession implements RoutedSession {
     this.deviceFlag = frame.deviceFlag;
     this.deviceId = frame.deviceId;
     this.deviceLevel = deviceLevel;
+    this.digest = frame.digest === true;
     this.connectedAtMs = this.room.runtime.clock.wallMs();
   }
 
