@@ -9,6 +9,7 @@ import { benchIdleSessions, benchStoredSubscriptions } from './memory.ts';
 import { benchIdleAudits, benchSymbols } from './reconcile.ts';
 import { formatTable, type Row } from './row.ts';
 import { benchSubscribe } from './subscribe.ts';
+import { benchSweep } from './sweep.ts';
 
 /** `quick` is a look, `full` is what a report is made of. */
 const SIZES = {
@@ -26,6 +27,7 @@ const SECTIONS = {
   idle: (size: Size) => benchIdleSessions(size.idle),
   stored: (size: Size) => benchStoredSubscriptions(size.stored),
   symbols: () => Promise.resolve(benchSymbols()),
+  sweep: (size: Size) => benchSweep(size.stored),
   audits: (size: Size) => benchIdleAudits(size.stored, 20 * size.seconds),
 } as const;
 
