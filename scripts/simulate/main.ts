@@ -1,4 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { LOST_DISK } from './faults/disk-faults.ts';
+import { FAULTS } from './faults/schedule.ts';
 import type { Finding } from './model/findings.ts';
 import { runSeed, type RunOptions, type RunResult } from './run.ts';
 
@@ -11,6 +13,7 @@ interface Arguments {
   readonly seeds: number;
   readonly from: number;
   readonly check?: boolean;
+  readonly lostDisks?: boolean;
   readonly trace?: boolean;
 }
 
@@ -27,6 +30,7 @@ function parse(): Arguments {
     .option('--seeds <number>', 'how many seeds to run', number, 20)
     .option('--from <number>', 'first of them', number, 1)
     .option('--check', 'the fixed seeds of the project, the first of them twice')
+    .option('--lost-disks', 'also destroy disks that hold the only copy of the newest writes')
     .option('--trace', 'print every event')
     .parse()
     .opts<Arguments>();
@@ -51,7 +55,8 @@ async function main(): Promise<number> {
   const startedMs = performance.now();
   let failed = 0;
   for (const seed of seeds) {
-    const options: RunOptions = { seed, nodes: args.nodes, print, tuned: true };
+    const faults = args.lostDisks ? [...FAULTS, LOST_DISK] : FAULTS;
+    const options: RunOptions = { seed, nodes: args.nodes, print, faults, tuned: true };
     let result = await run(options);
     if (args.check && seed === seeds[0]) result = await twice(result, options);
     if (result.findings.length > 0) {

@@ -1,7 +1,14 @@
 import type { DotRange } from '../core/dot.ts';
 import type { ActorId } from '../core/ids.ts';
-import { rangesOf, VersionVector, type VectorRow } from '../core/version-vector.ts';
+import {
+  rangesOf,
+  type ClosedActor,
+  type ClosedDigest,
+  type VectorRow,
+  type VersionVector,
+} from '../core/version-vector.ts';
 import type { VectorCursor } from './replica-port.ts';
+import type { StoredVector } from './stored-vector.ts';
 
 interface Changed {
   readonly actor: ActorId;
@@ -13,22 +20,56 @@ interface Changed {
 export class DurableVector {
   readonly #vector: VersionVector;
   readonly #changed = new Map<string, Changed>();
+  readonly #log: (ClosedActor | undefined)[];
   #now = 0;
 
-  constructor(intervalsMax?: number) {
-    this.#vector = new VersionVector(intervalsMax);
+  /** As it was read from the disk. */
+  constructor({ vector, closed }: StoredVector) {
+    this.#vector = vector;
+    this.#log = [...closed];
+    for (const { actor, shard } of vector.openRows()) this.#touch(actor, shard);
+  }
+
+  /** The open part alone changes with writes. */
+  openRows(): readonly VectorRow[] {
+    return [...this.#vector.openRows()];
+  }
+
+  closedRows(): readonly VectorRow[] {
+    return this.#vector
+      .closedActors()
+      .flatMap(({ actor, finals }) =>
+        finals.flatMap((base, shard) => (base > 0 ? [{ actor, shard, base, above: [] }] : [])),
+      );
+  }
+
+  closedDigest(): ClosedDigest {
+    return this.#vector.closedDigest();
+  }
+
+  finalsOf(actor: ActorId): ClosedActor | undefined {
+    return this.#vector.finalsOf(actor);
+  }
+
+  openActors(): readonly ActorId[] {
+    return this.#vector.openActors().filter((actor) => !this.#vector.isClosed(actor));
+  }
+
+  closedLog(): readonly (ClosedActor | undefined)[] {
+    return this.#log;
+  }
+
+  close(closed: ClosedActor, order: number): void {
+    this.#vector.close(closed);
+    this.#log[order] = closed;
+    for (let shard = 0; shard < closed.finals.length; shard++) {
+      this.#changed.delete(closed.actor + shard);
+    }
   }
 
   add(range: DotRange): void {
     this.#vector.add(range);
     this.#touch(range.actor, range.shard);
-  }
-
-  addAll(rows: Iterable<VectorRow>): void {
-    for (const row of rows) {
-      this.#vector.addAll([row]);
-      this.#touch(row.actor, row.shard);
-    }
   }
 
   rows(): readonly VectorRow[] {

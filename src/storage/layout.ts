@@ -20,6 +20,12 @@ export function vectorKey(actor: ActorId, shard: number): string {
   return 'v' + actor + HEX[shard]!;
 }
 
+/** A closed actor: one row in the place of its up to 16 vector rows. */
+export function closedKey(actor: ActorId): string {
+  return 'x' + actor;
+}
+
+export const CLOSED_RANGE = { gte: 'x', lt: 'y' } as const;
 export const VECTOR_RANGE = { gte: 'v', lt: 'w' } as const;
 export const LOG_RANGE = { gte: 'l', lt: 'm' } as const;
 

@@ -2,12 +2,11 @@ import type { DotRange } from '../core/dot.ts';
 import type { Operation } from '../core/operation.ts';
 import { EMPTY_ROW, type Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
-import type { VectorRow } from '../core/version-vector.ts';
-import { VECTOR_RANGE } from './layout.ts';
 import type { Store } from './port.ts';
 import { readOperations } from './replica-reader.ts';
 import type { Replica } from './replica-port.ts';
-import { decodeRow, decodeVectorRow } from './row-codec.ts';
+import { decodeRow } from './row-codec.ts';
+import { readVector } from './stored-vector.ts';
 
 /** Name of the fact that says which set-aside store still has to be read. */
 export const ASIDE_FACT = 'rebuild-aside';
@@ -34,7 +33,9 @@ const BYTES_MAX = 1024 * 1024;
  * the new store has caught up with every live peer: what those have seen and removed is not asked for.
  */
 export async function restoreFromAside({ aside, replica }: Restoring): Promise<Restored> {
-  const rows = await readVector(aside);
+  const rows = [
+    ...(await readVector(aside, { intervalsMax: Number.POSITIVE_INFINITY })).vector.rows(),
+  ];
   const source = { store: aside, read: (key: RowKey) => readRow(aside, key) };
   let operations = 0;
   for (let missing = replica.missing(rows); missing.length > 0;) {
@@ -75,17 +76,6 @@ function adopt(
   }
   if (next <= to) replica.cover([{ actor, shard, from: next, to }]);
   return staged;
-}
-
-async function readVector(store: Store): Promise<VectorRow[]> {
-  const rows: VectorRow[] = [];
-  for await (const chunk of store.scan(VECTOR_RANGE)) {
-    for (const [key, bytes] of chunk) {
-      const decoded = decodeVectorRow(key, bytes);
-      if (decoded.ok) rows.push(decoded.row);
-    }
-  }
-  return rows;
 }
 
 function readRow(store: Store, key: RowKey): Row {

@@ -4,7 +4,7 @@ import type { ActorId, MemberId } from '../core/ids.ts';
 import type { Draft, Operation } from '../core/operation.ts';
 import type { Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
-import type { VectorRow } from '../core/version-vector.ts';
+import type { ClosedActor, ClosedDigest, VectorRow } from '../core/version-vector.ts';
 
 /** One row that an operation or a merge changed, told after it is on disk. */
 export interface Change {
@@ -92,6 +92,13 @@ export interface Replica {
   highest(actor: ActorId, shard: number): number;
   /** What is on disk: the only thing to tell a peer. */
   durableVector(): readonly VectorRow[];
+  /** The durable vector as its closed actors and the rest. */
+  closedActors(): ClosedVector;
+  /**
+   * Keeps an ended actor in one small row from now on; nothing of what is covered changes. False where
+   * it has gaps, is this run's own, is closed, or is still on its way to the disk.
+   */
+  close(actor: ActorId): boolean;
   durableHash(): number;
   /** Rows of the durable vector that changed since the caller's previous call with the same cursor. */
   durableChanges(cursor: VectorCursor): readonly VectorRow[];
@@ -106,6 +113,18 @@ export interface Replica {
   /** Small facts of this node (`n/` rows): peers' last reported vectors, reservations, roster cache. */
   fact(name: string): Uint8Array | undefined;
   setFact(name: string, value: Uint8Array | undefined): void;
+}
+
+export interface ClosedVector {
+  openRows(): readonly VectorRow[];
+  /** What the closed actors say, whether or not a clock has been opened above it. */
+  closedRows(): readonly VectorRow[];
+  /** Actors that are not closed. */
+  openActors(): readonly ActorId[];
+  finalsOf(actor: ActorId): ClosedActor | undefined;
+  closedDigest(): ClosedDigest;
+  /** In the order of closing, which never changes; one whose row is damaged is undefined. */
+  closedLog(): readonly (ClosedActor | undefined)[];
 }
 
 /** Opaque position of one reader of `durableChanges`; starts as `{ at: 0 }`. */

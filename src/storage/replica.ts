@@ -3,19 +3,20 @@ import type { Context } from '../core/context.ts';
 import type { Dot, DotRange } from '../core/dot.ts';
 import { nextHlc, type Hlc } from '../core/hybrid-clock.ts';
 import type { ActorId } from '../core/ids.ts';
-import { entryOf, OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
+import { OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
 import { EMPTY_ROW, hasDot, mergeRows, type Row } from '../core/row.ts';
 import { splitRowKey, type RowKey } from '../core/row-key.ts';
-import { VersionVector, type VectorRow } from '../core/version-vector.ts';
+import type { VectorRow, VersionVector } from '../core/version-vector.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { DurableVector } from './durable-vector.ts';
-import { factKey, logKey, vectorKey, VECTOR_RANGE } from './layout.ts';
+import { factKey, vectorKey } from './layout.ts';
 import type { Mutation, Store } from './port.ts';
 import { readKeyOf, readOperations, readRows } from './replica-reader.ts';
-import { addReplacement, addRowMutations } from './row-mutations.ts';
+import { addReplacement, mergeOperation, type Merged } from './row-mutations.ts';
 import type {
   Change,
+  ClosedVector,
   LogAnswer,
   Received,
   Replica,
@@ -23,7 +24,8 @@ import type {
   RowChunk,
   VectorCursor,
 } from './replica-port.ts';
-import { decodeRow, decodeVectorRow, encodeLogRow, encodeVectorRow } from './row-codec.ts';
+import { decodeRow, encodeVectorRow } from './row-codec.ts';
+import { closingMutations, readVector, type StoredVector } from './stored-vector.ts';
 
 export interface ReplicaOptions {
   readonly store: Store;
@@ -50,17 +52,20 @@ export class ReplicatedStore implements Replica {
   readonly #durable: DurableVector;
   readonly #listeners: ReplicaListener[] = [];
   readonly #dirty = new Map<string, readonly [ActorId, number]>();
+  /** Actors closed so far, of which the last ones may still be on their way to the disk. */
+  #closed: number;
   #hlc: Hlc = 0;
   #damagedRows = 0;
 
-  private constructor(options: ReplicaOptions, identity: { actor: ActorId; storeId: string }) {
+  private constructor(options: ReplicaOptions, { actor, storeId, stored }: Identity) {
     this.#store = options.store;
     this.#runtime = options.runtime;
     this.#log = options.log;
-    this.actor = identity.actor;
-    this.storeId = identity.storeId;
-    this.#vector = new VersionVector(options.intervalsMax);
-    this.#durable = new DurableVector(options.intervalsMax);
+    this.actor = actor;
+    this.storeId = storeId;
+    this.#vector = stored.vector;
+    this.#durable = new DurableVector({ ...stored, vector: stored.vector.clone() });
+    this.#closed = stored.closed.length;
     this.#store.addBeforeFlush(() => this.#takeDirty());
   }
 
@@ -73,16 +78,13 @@ export class ReplicatedStore implements Replica {
       store.stage([{ key: factKey('store-id'), value: new TextEncoder().encode(storeId) }]);
     }
     const actor = randomHex(runtime) as ActorId;
-    const replica = new ReplicatedStore(options, { actor, storeId });
-    for await (const chunk of store.scan(VECTOR_RANGE)) {
-      for (const [key, bytes] of chunk) {
-        const decoded = decodeVectorRow(key, bytes);
-        if (decoded.ok) replica.#vector.addAll([decoded.row]);
-        // A vector row that cannot be trusted claims nothing: its range is pulled again.
-        else replica.#reportDamage(key, decoded.error);
-      }
-    }
-    replica.#durable.addAll(replica.#vector.rows());
+    const damaged: [key: string, error: string][] = [];
+    const stored = await readVector(store, {
+      intervalsMax: options.intervalsMax,
+      onDamage: (key, error) => damaged.push([key, error]),
+    });
+    const replica = new ReplicatedStore(options, { actor, storeId, stored });
+    for (const [key, error] of damaged) replica.#reportDamage(key, error);
     return replica;
   }
 
@@ -224,6 +226,25 @@ export class ReplicatedStore implements Replica {
     return this.#durable.rows();
   }
 
+  closedActors(): ClosedVector {
+    return this.#durable;
+  }
+
+  close(actor: ActorId): boolean {
+    const closed = this.#durable.finalsOf(actor);
+    // What is staged may be ahead of what is on disk.
+    if (!closed || actor === this.actor) return false;
+    const staged = this.#vector.finalsOf(actor);
+    if (staged?.finals.some((final, shard) => final !== closed.finals[shard]) !== false)
+      return false;
+    this.#vector.close(closed);
+    const order = this.#closed++;
+    this.#store.stage(closingMutations({ ...closed, order }), () =>
+      this.#durable.close(closed, order),
+    );
+    return true;
+  }
+
   durableHash(): number {
     return this.#durable.hash();
   }
@@ -260,27 +281,10 @@ export class ReplicatedStore implements Replica {
 
   /** Changes nothing here. Throws where a row cannot be read or a number of it cannot be stored. */
   #merge(operation: Operation, drafts: readonly Draft[] | undefined): Merged {
-    const mutations: Mutation[] = [];
-    const changes: Change[] = [];
-    const pending = operation.writes.length > 1 ? new Map<RowKey, Row>() : undefined;
-    for (const write of operation.writes) {
-      const entry = entryOf(operation, write);
-      const known = pending?.get(write.key) ?? drafts?.[write.offset]?.row;
-      const before = known ?? this.read(write.key);
-      const after = mergeRows(KINDS[kindOf(write.key)!].policy, before, [entry]);
-      pending?.set(write.key, after);
-      if (hasDot(after, entry.actor, entry.counter)) {
-        const place = { offset: write.offset, count: operation.count };
-        mutations.push({
-          key: logKey(entry.actor, operation.shard, entry.counter),
-          value: encodeLogRow(write.key, place),
-        });
-      }
-      const change = { key: write.key, before, after };
-      changes.push(change);
-      addRowMutations(mutations, change, operation.shard);
-    }
-    return { mutations, changes };
+    return mergeOperation(
+      operation,
+      (write) => drafts?.[write.offset]?.row ?? this.read(write.key),
+    );
   }
 
   /** A row that cannot be read now cannot be merged: the operation is pulled again later. */
@@ -365,13 +369,13 @@ export class ReplicatedStore implements Replica {
   }
 }
 
-type Callback = (() => void) | undefined;
-
-/** What an operation does to the rows, before it is staged. */
-interface Merged {
-  readonly mutations: readonly Mutation[];
-  readonly changes: readonly Change[];
+interface Identity {
+  readonly actor: ActorId;
+  readonly storeId: string;
+  readonly stored: StoredVector;
 }
+
+type Callback = (() => void) | undefined;
 
 interface Staging extends Merged {
   readonly own: boolean;

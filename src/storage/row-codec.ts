@@ -2,7 +2,8 @@ import { crc32, crc32Text } from '../core/checksum.ts';
 import { EMPTY_CONTEXT, type Context, type Span } from '../core/context.ts';
 import type { Entry, Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
-import type { VectorRow } from '../core/version-vector.ts';
+import { SHARDS } from '../core/placement.ts';
+import type { ClosedActor, VectorRow } from '../core/version-vector.ts';
 import {
   ACTOR_BYTES,
   RowReader,
@@ -19,6 +20,7 @@ import {
  *
  *     row     1, entries, then for each: tag u8, actor, counter, hlc 7 bytes,
  *             spans, then for each span: actor, from, to - from; value length, value
+ *     closed  1, actor, its place in the order of closing, its highest counter in each of the 16 shards
  *     vector  1, actor, shard u8, base, intervals, then for each: gap from what is before, to - from
  *     log     1, offset, count, row key in UTF-8
  *
@@ -39,6 +41,11 @@ export type RowError = 'checksum' | 'truncated' | 'format';
 
 export type Decoded<Value> =
   { readonly ok: true; readonly row: Value } | { readonly ok: false; readonly error: RowError };
+
+/** A closed actor with its place, from 0, in the order in which this store closed its actors. */
+export interface ClosedRow extends ClosedActor {
+  readonly order: number;
+}
 
 /** What a log row says about its dot: the row it wrote, and its place in its operation. */
 export interface LogRow extends LogPlace {
@@ -124,6 +131,27 @@ export function decodeVectorRow(key: string, bytes: Uint8Array): Decoded<VectorR
   }
   if (!closed() || !Number.isSafeInteger(last)) return BAD_FORMAT;
   return { ok: true, row: { actor, shard, base, above } };
+}
+
+/** The row of a closed actor under `x`. Throws a RangeError as `encodeRow` does. */
+export function encodeClosedRow(key: string, { actor, finals, order }: ClosedRow): Uint8Array {
+  writer.begin(
+    HEAD_BYTES_MAX + ACTOR_BYTES + VARINT_BYTES_MAX + finals.length * VARINT_BYTES_MAX + CRC_BYTES,
+  );
+  writer.uint8(FORMAT);
+  writer.actor(actor);
+  writer.varint(order);
+  for (const final of finals) writer.varint(final);
+  return seal(crc32Text(key));
+}
+
+export function decodeClosedRow(key: string, bytes: Uint8Array): Decoded<ClosedRow> {
+  const error = open(bytes, crc32Text(key));
+  if (error !== undefined) return { ok: false, error };
+  const actor = reader.actor();
+  const order = reader.varint();
+  const finals = Array.from({ length: SHARDS }, () => reader.varint());
+  return closed() ? { ok: true, row: { actor, order, finals } } : BAD_FORMAT;
 }
 
 /** The row of one dot under `l`: the key that it wrote, and its place in its operation. */

@@ -1,12 +1,44 @@
 import type { ChannelKey, Uid } from '../core/ids.ts';
-import { hasDot, isLive } from '../core/row.ts';
-import { reverseKey, splitRowKey } from '../core/row-key.ts';
+import { KINDS, kindOf } from '../core/kinds.ts';
+import { entryOf, type Operation, type Write } from '../core/operation.ts';
+import { hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
+import { reverseKey, splitRowKey, type RowKey } from '../core/row-key.ts';
 import { logKey } from './layout.ts';
 import type { Mutation } from './port.ts';
 import type { Change } from './replica-port.ts';
 import { encodeLogRow, encodeRow } from './row-codec.ts';
 
 const PRESENT = new Uint8Array([1]);
+
+/** What an operation does to the rows, before it is staged. */
+export interface Merged {
+  readonly mutations: readonly Mutation[];
+  readonly changes: readonly Change[];
+}
+
+/** `read` gives the row of a write before the operation. Throws where a number cannot be stored. */
+export function mergeOperation(operation: Operation, read: (write: Write) => Row): Merged {
+  const mutations: Mutation[] = [];
+  const changes: Change[] = [];
+  const pending = operation.writes.length > 1 ? new Map<RowKey, Row>() : undefined;
+  for (const write of operation.writes) {
+    const entry = entryOf(operation, write);
+    const before = pending?.get(write.key) ?? read(write);
+    const after = mergeRows(KINDS[kindOf(write.key)!].policy, before, [entry]);
+    pending?.set(write.key, after);
+    if (hasDot(after, entry.actor, entry.counter)) {
+      const place = { offset: write.offset, count: operation.count };
+      mutations.push({
+        key: logKey(entry.actor, operation.shard, entry.counter),
+        value: encodeLogRow(write.key, place),
+      });
+    }
+    const change = { key: write.key, before, after };
+    changes.push(change);
+    addRowMutations(mutations, change, operation.shard);
+  }
+  return { mutations, changes };
+}
 
 /** The row, the log rows of what it lost, and the reverse row of a subscription. */
 export function addRowMutations(mutations: Mutation[], change: Change, shard: number): void {

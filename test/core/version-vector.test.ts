@@ -209,3 +209,41 @@ test('the context of a shard covers what the vector covers there', (t) => {
     { numRuns: 50 },
   );
 });
+
+test('closing actors changes nothing of what a vector answers, before and after more comes', (t) => {
+  const steps = fc.array(
+    fc.oneof(
+      range.map((one) => ({ add: one, close: undefined })),
+      actor.map((one) => ({ add: undefined, close: one })),
+    ),
+    { maxLength: 60 },
+  );
+  fc.assert(
+    fc.property(steps, ranges, (taken, asked) => {
+      const plain = new VersionVector();
+      const closing = new VersionVector();
+      for (const { add, close } of taken) {
+        if (add) {
+          plain.add(add);
+          closing.add(add);
+          continue;
+        }
+        const entry = closing.finalsOf(close);
+        if (entry) closing.close(entry);
+      }
+      t.deepEqual(dotsIn(closing), dotsIn(plain));
+      t.is(closing.hash(), plain.hash());
+      t.is(closing.clone().hash(), plain.hash());
+      t.deepEqual(closing.clone().closedDigest(), closing.closedDigest());
+      const other = new VersionVector();
+      for (const one of asked) other.add(one);
+      t.deepEqual(dotsOf(closing.missing(other.rows())), dotsOf(plain.missing(other.rows())));
+      t.deepEqual(dotsOf(other.missing(closing.rows())), dotsOf(other.missing(plain.rows())));
+      for (const one of asked) {
+        t.is(closing.coversRange(one), plain.coversRange(one));
+        t.is(closing.highest(one.actor, one.shard), plain.highest(one.actor, one.shard));
+      }
+      for (const shard of SHARDS) t.deepEqual(closing.contextOf(shard), plain.contextOf(shard));
+    }),
+  );
+});

@@ -166,6 +166,7 @@ function garbage(address: string, bytes: Buffer): Promise<void> {
 
 function hello(change: Partial<Hello>): Hello {
   return {
+    ...{ whole: true, closed: { count: 0, low: 0, high: 0 } },
     ...{ type: 'hello', cluster: 'test', protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max },
     ...{ member: 'node-2' as MemberId, slot: 1, slots: 32, rosterEpoch: 0, lineage: '' },
     ...{ storeId: 'ab'.repeat(8), actor: 'cd'.repeat(8) as ActorId, vector: [], catchingUp: true },

@@ -7,9 +7,11 @@ import type { VectorRow } from '../../src/core/version-vector.ts';
 import {
   decodeLogRow,
   decodeRow,
+  decodeClosedRow,
   decodeVectorRow,
   encodeLogRow,
   encodeRow,
+  encodeClosedRow,
   encodeVectorRow,
 } from '../../src/storage/row-codec.ts';
 
@@ -38,6 +40,12 @@ const vectorRow = fc
     return { actor, shard, base: Math.min(base, 2 ** 40), above } as unknown as VectorRow;
   });
 
+const closedRow = fc.record({
+  actor: vectorRow.map((row) => row.actor),
+  order: fc.nat(),
+  finals: fc.array(fc.maxSafeNat(), { minLength: 16, maxLength: 16 }),
+});
+
 const codecs = {
   row: {
     encoded: fc.tuple(key, row).map(([key, row]) => ({ key, bytes: encodeRow(key, row) })),
@@ -48,6 +56,12 @@ const codecs = {
       .tuple(key, vectorRow)
       .map(([key, row]) => ({ key, bytes: encodeVectorRow(key, row) })),
     decode: decodeVectorRow,
+  },
+  closed: {
+    encoded: fc
+      .tuple(key, closedRow)
+      .map(([key, row]) => ({ key, bytes: encodeClosedRow(key, row) })),
+    decode: decodeClosedRow,
   },
   log: {
     encoded: fc.tuple(key, fc.nat(255)).map(([key, offset]) => ({
@@ -62,6 +76,14 @@ test('a row comes back as it was', (t) => {
   fc.assert(
     fc.property(key, row, (key, row) => {
       t.deepEqual(decodeRow(key, encodeRow(key, row)), { ok: true, row });
+    }),
+  );
+});
+
+test('the row of a closed actor comes back as it was', (t) => {
+  fc.assert(
+    fc.property(key, closedRow, (key, row) => {
+      t.deepEqual(decodeClosedRow(key, encodeClosedRow(key, row)), { ok: true, row });
     }),
   );
 });

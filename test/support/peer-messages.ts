@@ -115,6 +115,8 @@ const constant = <const Text extends string>(text: Text) => fc.constant(text);
 
 export const anyMessageOf: Record<PeerMessage['type'], fc.Arbitrary<PeerMessage>> = {
   hello: fc.record({
+    whole: fc.boolean(),
+    closed: fc.record({ count: number, low: number, high: number }),
     type: constant('hello'),
     cluster: fc.string(),
     protocolMin: fc.constant(1),

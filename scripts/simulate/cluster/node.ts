@@ -9,10 +9,10 @@ import type { Log } from '../../../src/observability/log.ts';
 import type { Runtime } from '../../../src/runtime/port.ts';
 import { openStore } from '../../../src/node/open-store.ts';
 import { finishRebuild } from '../../../src/node/rebuild.ts';
-import { VECTOR_RANGE } from '../../../src/storage/layout.ts';
+import { CLOSED_RANGE, VECTOR_RANGE } from '../../../src/storage/layout.ts';
 import { MemoryStoreLocation, type Crash } from '../../../src/storage/memory-store.ts';
 import type { Store } from '../../../src/storage/port.ts';
-import { decodeVectorRow } from '../../../src/storage/row-codec.ts';
+import { addVectorRows } from '../../../src/storage/stored-vector.ts';
 import { SimulatedFanout } from '../clients/session.ts';
 import type { Findings } from '../model/findings.ts';
 import type { WriteRegistry } from '../model/write-registry.ts';
@@ -99,10 +99,8 @@ export class SimulatedNode {
   /** What its disk says it has seen, whether a process runs or not. */
   vectorOnDisk(): VersionVector {
     const vector = new VersionVector(Number.MAX_SAFE_INTEGER);
-    for (const [key, bytes] of this.disk.diskRows(VECTOR_RANGE)) {
-      const decoded = decodeVectorRow(key, bytes);
-      if (decoded.ok) vector.addAll([decoded.row]);
-    }
+    addVectorRows(vector, this.disk.diskRows(CLOSED_RANGE));
+    addVectorRows(vector, this.disk.diskRows(VECTOR_RANGE));
     return vector;
   }
 

@@ -25,6 +25,7 @@ export function drawTuning(random: SeededRandom): Tuning {
       pullRangesMax: random.pick([2, 16, 256]),
       snapshotDotsMin: random.pick([1, 50, 20_000]),
       snapshotBytesMax: random.pick([1_000, 256 * 1024]),
+      rememberMs: random.pick([300, 5_000]),
     },
   };
 }

@@ -62,6 +62,7 @@ const REFUSALS: readonly Refused['code'][] = [
   'rolled-back',
   'not-on-roster',
   'full',
+  'closed',
 ];
 const CALL_ERRORS = ['busy', 'unknown-method', 'too-large', 'failed'] as const;
 const METHOD_LENGTH_MAX = 64;
@@ -210,7 +211,8 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
 function writeHello(out: unknown[], hello: Hello): void {
   out.push(hello.cluster, hello.protocolMin, hello.protocolMax, hello.member, hello.slot);
   out.push(hello.slots, hello.rosterEpoch, hello.storeId, hello.lineage);
-  out.push(hello.actor, hello.catchingUp);
+  out.push(hello.actor, hello.catchingUp, hello.whole);
+  out.push(hello.closed.count, hello.closed.low, hello.closed.high);
   writeVector(out, hello.vector);
 }
 
@@ -228,10 +230,13 @@ function readHello(fields: Fields): Hello {
     fields.fail('lineage', 'expected 16 lower-case hex digits or nothing');
   }
   const [actor, catchingUp] = [fields.actor(), fields.flag('catchingUp')];
+  const whole = fields.flag('whole');
+  const [count, low] = [fields.integer('closed count'), fields.integer('closed low')];
+  const closed = { count, low, high: fields.integer('closed high') };
   return {
     type: 'hello',
     ...{ cluster, protocolMin, protocolMax, member, slot, slots, rosterEpoch, storeId },
-    ...{ lineage, actor, catchingUp, vector: readVector(fields) },
+    ...{ lineage, actor, catchingUp, whole, closed, vector: readVector(fields) },
   };
 }
 

@@ -3,7 +3,7 @@ import type { ActorId, ChannelKey, MemberId, Uid } from '../../core/ids.ts';
 import type { Operation } from '../../core/operation.ts';
 import type { Row } from '../../core/row.ts';
 import type { RowKey } from '../../core/row-key.ts';
-import type { VectorRow } from '../../core/version-vector.ts';
+import type { ClosedDigest, VectorRow } from '../../core/version-vector.ts';
 
 /**
  * What members say to each other. On the wire each is one protobuf envelope (proto/cluster.proto) whose
@@ -45,17 +45,23 @@ export interface Hello {
    */
   readonly lineage: string;
   readonly actor: ActorId;
-  /** What is on this member's disk. */
+  /** What is on this member's disk; without its closed actors where `closed` stands for them. */
   readonly vector: readonly VectorRow[];
+  readonly closed: ClosedDigest;
+  /** False: `vector` leaves out the closed actors; who has not closed the same refuses with `closed`. */
+  readonly whole: boolean;
   /** While it has not caught up it offers no rows, and its silence proves nothing. */
   readonly catchingUp: boolean;
 }
 
-/** The link is closed after it. `rolled-back`: the peer remembers more of this store than it says. */
+/**
+ * The link is closed after it. `rolled-back`: the peer remembers more of this store than it says.
+ * `closed`: say Hello again, whole.
+ */
 export interface Refused {
   readonly type: 'refused';
   readonly code:
-    'cluster' | 'protocol' | 'slot' | 'slots' | 'rolled-back' | 'not-on-roster' | 'full';
+    'cluster' | 'protocol' | 'slot' | 'slots' | 'rolled-back' | 'not-on-roster' | 'full' | 'closed';
   readonly message: string;
 }
 

@@ -4,6 +4,7 @@ import { SHARDS } from '../../core/placement.ts';
 import { VersionVector, type VectorRow } from '../../core/version-vector.ts';
 import { peerVectorFact, type Replica } from '../../storage/replica-port.ts';
 import type { Hello } from '../link/message.ts';
+import type { LastReport } from './closing.ts';
 import type { Remembered } from './hello.ts';
 
 /**
@@ -16,7 +17,10 @@ export class PeerMemory {
   readonly #member: MemberId;
   #remembered: Omit<Remembered, 'rows'> | undefined;
   #vector = new VersionVector(Number.POSITIVE_INFINITY);
+  /** How far in the order of closing `#vector` has taken in the closed actors. */
+  #closed = 0;
   #savedHash = 0;
+  #savedClosed = 0;
   #saved: Omit<Remembered, 'rows'> | undefined;
 
   constructor(replica: Replica, member: MemberId) {
@@ -27,7 +31,11 @@ export class PeerMemory {
     if (!known) return;
     this.#remembered = { storeId: known.storeId, actor: known.actor };
     this.#saved = this.#remembered;
+    const log = replica.closedActors().closedLog();
+    for (const closed of log.slice(0, known.closed)) if (closed) this.#vector.close(closed);
     this.#vector.addAll(known.rows);
+    this.#closed = Math.min(known.closed, log.length);
+    this.#savedClosed = known.closed;
     this.#savedHash = this.#vector.hash();
   }
 
@@ -35,10 +43,15 @@ export class PeerMemory {
     return this.#remembered && { ...this.#remembered, rows: [...this.#vector.rows()] };
   }
 
+  get last(): LastReport | undefined {
+    return this.#remembered && { actor: this.#remembered.actor, vector: this.#vector };
+  }
+
   /** Of a Hello that was found good. */
   greeted({ storeId, actor, vector }: Hello): void {
     if (this.#remembered?.storeId !== storeId) {
       this.#vector = new VersionVector(Number.POSITIVE_INFINITY);
+      this.#closed = 0;
     }
     if (this.#remembered?.storeId !== storeId || this.#remembered.actor !== actor) {
       this.#remembered = { storeId, actor };
@@ -52,16 +65,44 @@ export class PeerMemory {
 
   save(): void {
     if (!this.#remembered) return;
+    this.#foldClosed();
     const hash = this.#vector.hash();
-    if (this.#saved === this.#remembered && hash === this.#savedHash) return;
+    const isSaved = hash === this.#savedHash && this.#closed === this.#savedClosed;
+    if (this.#saved === this.#remembered && isSaved) return;
     this.#saved = this.#remembered;
     this.#savedHash = hash;
-    this.#replica.setFact(peerVectorFact(this.#member), pack(this.remembered));
+    this.#savedClosed = this.#closed;
+    const rows = [...this.#vector.openRows()];
+    const fact = { ...this.#remembered, rows, closed: this.#closed };
+    this.#replica.setFact(peerVectorFact(this.#member), pack(fact));
+  }
+
+  /**
+   * Actors that are closed here, as far as the peer has reported all of each: the fact then says how
+   * many of them in place of their rows. Their own rows were on disk before.
+   */
+  #foldClosed(): void {
+    const log = this.#replica.closedActors().closedLog();
+    for (; this.#closed < log.length; this.#closed++) {
+      const next = log[this.#closed];
+      if (!next) continue;
+      const { actor, finals } = next;
+      const isReported = finals.every(
+        (to, shard) => to === 0 || this.#vector.coversRange({ actor, shard, from: 1, to }),
+      );
+      if (!isReported) return;
+      this.#vector.close(next);
+    }
   }
 }
 
+interface RememberedFact extends Remembered {
+  /** All of the first so many closed actors was reported too. */
+  readonly closed: number;
+}
+
 /** Undefined for anything that is not what `save` wrote: then nothing is remembered. */
-export function decodeRemembered(bytes: Uint8Array): Remembered | undefined {
+export function decodeRemembered(bytes: Uint8Array): RememberedFact | undefined {
   let value: unknown;
   try {
     value = unpack(bytes);
@@ -69,11 +110,11 @@ export function decodeRemembered(bytes: Uint8Array): Remembered | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { storeId, actor, rows } = value as Record<string, unknown>;
+  const { storeId, actor, rows, closed = 0 } = value as Record<string, unknown>;
   const parsed = parseActorId(actor);
   if (typeof storeId !== 'string' || !parsed.ok || !Array.isArray(rows)) return undefined;
-  if (!rows.every(isVectorRow)) return undefined;
-  return { storeId, actor: parsed.value, rows };
+  if (!rows.every(isVectorRow) || !isCounter(closed)) return undefined;
+  return { storeId, actor: parsed.value, rows, closed };
 }
 
 function isVectorRow(value: unknown): value is VectorRow {

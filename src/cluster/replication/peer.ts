@@ -13,13 +13,14 @@ import type { Link, LinkHandler } from '../link/port.ts';
 import { AcceptedSide } from './accepted-side.ts';
 import type { CatchUpPeer } from './pull/catch-up.ts';
 import { Dialer } from './dialer.ts';
-import { composeHeartbeat, sayHello } from './heartbeat.ts';
+import { isSame, NOT_WHOLE, sayHello, sendHeartbeat, wholeHello } from './heartbeat.ts';
 import { checkHello } from './hello.ts';
 import { adoptLineage, ownDataOf } from './lineage.ts';
 import { Holding } from './push/holding.ts';
 import { LinkEnd } from './link-end.ts';
 import { OpenedSide } from './opened-side.ts';
 import type { PeerContext } from './peer-context.ts';
+import type { LastReport } from './closing.ts';
 import { PeerMemory } from './peer-memory.ts';
 import type { PeerState } from './port.ts';
 import { dotsIn } from './pull/pull-plan.ts';
@@ -31,10 +32,10 @@ import type { PeerHolding } from './push/reach.ts';
  */
 export class Peer implements PeerHolding {
   readonly member: MemberId;
+  readonly address: string;
   readonly opened: OpenedSide;
   readonly accepted: AcceptedSide;
   readonly #context: PeerContext;
-  readonly #place: Member;
   readonly #dialer: Dialer;
   readonly #holding: Holding;
   readonly #memory: PeerMemory;
@@ -48,12 +49,14 @@ export class Peer implements PeerHolding {
   #lastError: string | undefined;
   #told: string | undefined;
   #savedMs = 0;
+  /** The peer did not know what the last Hello left out. */
+  #saysWhole = false;
 
   constructor(context: PeerContext, place: Member) {
     const { replica, transport, runtime } = context.options;
     this.member = place.id;
     this.#context = context;
-    this.#place = place;
+    this.address = place.peerAddress;
     this.#holding = new Holding(replica.actor);
     this.#memory = new PeerMemory(replica, place.id);
     this.opened = new OpenedSide(context, { member: place, holding: this.#holding });
@@ -74,17 +77,14 @@ export class Peer implements PeerHolding {
     return this.#live;
   }
 
-  get address(): string {
-    return this.#place.peerAddress;
-  }
-
   /** The run behind the link that the peer opened, while it is live. */
   get streamingActor(): ActorId | undefined {
     return this.#live && this.accepted.ready ? this.#actor : undefined;
   }
 
-  get actor(): ActorId | undefined {
-    return this.#actor;
+  /** What it last reported, in this run of this node or before; a member that is down keeps it. */
+  get lastReport(): LastReport | undefined {
+    return this.#memory.last;
   }
 
   /** A store that has not caught up is no source, and its silence proves nothing. */
@@ -141,13 +141,14 @@ export class Peer implements PeerHolding {
   }
 
   /** A link of this peer whose first message was `hello`. */
-  accept(end: LinkEnd, hello: Hello): LinkHandler {
+  accept(end: LinkEnd, said: Hello): LinkHandler {
     const previous = this.accepted.end;
-    const refused = this.#check(end, hello);
-    if (!refused && previous) this.#close(previous, 'replaced by a newer link');
-    if (!refused) {
+    const hello = this.#check(end, said);
+    if (hello && previous) this.#close(previous, 'replaced by a newer link');
+    if (hello) {
       this.accepted.opened(end);
-      sayHello(end, this.#context);
+      const closed = this.#context.options.replica.closedActors().closedDigest();
+      sayHello(end, this.#context, { whole: !isSame(closed, said.closed) });
       this.#welcome(end, hello);
       this.#dialer.hurry();
     }
@@ -194,7 +195,7 @@ export class Peer implements PeerHolding {
   #onOpen(link: Link): void {
     const end = this.#end(link, 'opened');
     this.opened.opened(end);
-    sayHello(end, this.#context);
+    sayHello(end, this.#context, { whole: this.#saysWhole });
     this.#context.options.runtime.timers.after(this.#context.limits.helloTimeoutMs, () => {
       if (!end.ready) this.#close(end, 'no hello in time');
     });
@@ -207,8 +208,10 @@ export class Peer implements PeerHolding {
     if (end.ready) return this.#dispatch(end, message);
     if (message.type === 'refused') return this.#refused(end, message);
     if (message.type !== 'hello') return this.#close(end, `${message.type}: before hello`);
-    if (this.#check(end, message)) return;
-    this.#welcome(end, message);
+    const hello = this.#check(end, message);
+    if (!hello) return;
+    this.#saysWhole = false;
+    this.#welcome(end, hello);
     this.opened.flush();
   }
 
@@ -256,13 +259,16 @@ export class Peer implements PeerHolding {
     this.opened.reported(vector ? dotsIn(vector.missing(own)) : Number.POSITIVE_INFINITY);
   }
 
-  #check(end: LinkEnd, hello: Hello): boolean {
-    const { options, roster, counters } = this.#context;
+  /** The Hello with its whole vector; undefined where it was refused. */
+  #check(end: LinkEnd, said: Hello): Hello | undefined {
+    const { options, roster } = this.#context;
     const other = end.side === 'opened' ? this.accepted : this.opened;
     const freshMs = this.#nowMs() - this.#context.limits.liveMs;
     const heard = this.#ends().some(
       (known) => known !== end && known.ready && !known.closed && known.heardMs >= freshMs,
     );
+    const hello = wholeHello(said, options.replica);
+    if (!hello) return this.#refuse(end, NOT_WHOLE);
     const refused = checkHello({
       ...{ hello, from: end.link.peer, cluster: options.cluster, protocol: PROTOCOL },
       ...{ self: options.self, slots: options.slots, roster: roster() },
@@ -276,13 +282,16 @@ export class Peer implements PeerHolding {
     if (!refused) {
       // Whatever is left of an earlier run is over.
       if (other.end?.ready && this.#actor !== hello.actor) this.#close(other.end, 'peer restarted');
-      return false;
+      return hello;
     }
-    counters.refused += 1;
+    return this.#refuse(end, refused);
+  }
+
+  #refuse(end: LinkEnd, refused: Refused): undefined {
+    this.#context.counters.refused += 1;
     this.#fail(`refused: ${refused.message}`);
     end.send(refused);
     this.#close(end, `refused: ${refused.code}`);
-    return true;
   }
 
   #welcome(end: LinkEnd, hello: Hello): void {
@@ -307,6 +316,7 @@ export class Peer implements PeerHolding {
 
   #refused(end: LinkEnd, { code, message }: Refused): void {
     this.#fail(`refused by ${this.member}: ${message}`);
+    this.#saysWhole = code === 'closed';
     this.#close(end, `refused by peer: ${code}`);
     if (code === 'rolled-back') {
       this.#context.options.listener.onRebuildNeeded(this.member, message);
@@ -314,20 +324,13 @@ export class Peer implements PeerHolding {
   }
 
   #sendHeartbeat(end: LinkEnd, asked: { whole: boolean; wantVector?: boolean }): void {
-    if (end.blocked || end.closed) return;
-    const { options, catchingUp } = this.#context;
     const opened = end.side === 'opened';
-    end.send(
-      composeHeartbeat(end, {
-        replica: options.replica,
-        wallMs: options.runtime.clock.wallMs(),
-        catchingUp: catchingUp(),
-        interest: opened ? this.opened.interest : { version: 0, digest: 0 },
-        wantVector: asked.wantVector ?? false,
-        whole: asked.whole,
-        withheld: opened && this.opened.outbound.waiting,
-      }),
-    );
+    sendHeartbeat(end, this.#context, {
+      interest: opened ? this.opened.interest : { version: 0, digest: 0 },
+      wantVector: asked.wantVector ?? false,
+      whole: asked.whole,
+      withheld: opened && this.opened.outbound.waiting,
+    });
   }
 
   #onDrain(end: LinkEnd | undefined, link: Link): void {
@@ -386,10 +389,8 @@ export class Peer implements PeerHolding {
   }
 
   #end(link: Link, side: 'opened' | 'accepted'): LinkEnd {
-    return new LinkEnd(link, side, {
-      nowMs: this.#nowMs(),
-      rowsMax: this.#context.limits.vectorRowsMax,
-    });
+    const rowsMax = this.#context.limits.vectorRowsMax;
+    return new LinkEnd(link, side, { nowMs: this.#nowMs(), rowsMax });
   }
 
   #nowMs(): number {

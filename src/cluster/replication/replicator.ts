@@ -6,6 +6,7 @@ import type { Timer } from '../../runtime/port.ts';
 import { PROTOCOL, type InterestItem, type PeerMessage, type Refused } from '../link/message.ts';
 import type { Link, LinkHandler } from '../link/port.ts';
 import { allNew, caughtUp } from './pull/catch-up.ts';
+import { closeEnded } from './closing.ts';
 import { checkHello } from './hello.ts';
 import { OwnInterest } from './interest/interest.ts';
 import { lineageOfNew, ownDataOf } from './lineage.ts';
@@ -49,6 +50,7 @@ export class Replicator implements Replication {
   #state: 'new' | 'running' | 'stopped' = 'new';
   #flushing = false;
   #quarter = 0;
+  #closedMs = 0;
   #turn: 'opened' | 'accepted' = 'opened';
   #timer: Timer | undefined;
 
@@ -297,6 +299,19 @@ export class Replicator implements Replication {
     this.#turn = turn === 'opened' ? 'accepted' : 'opened';
     for (const peer of this.#peers.values()) peer.tick(turn);
     for (const end of this.#strangers) this.#expire(end);
+    this.#closeEnded();
+  }
+
+  #closeEnded(): void {
+    const { replica, runtime, log } = this.#options;
+    const nowMs = runtime.clock.monotonicMs();
+    if (this.#catchingUp || nowMs - this.#closedMs < this.#limits.rememberMs) return;
+    this.#closedMs = nowMs;
+    const closed = closeEnded(
+      replica,
+      [...this.#peers.values()].map((peer) => peer.lastReport),
+    );
+    if (closed > 0) log.debug('ended actors were closed', { closed });
   }
 
   #accept(link: Link): LinkHandler {

@@ -11,6 +11,8 @@ const row = (base: number) => ({ actor: actor('1'), shard: 3, base, above: [] })
 
 const hello: Hello = {
   type: 'hello',
+  whole: true,
+  closed: { count: 0, low: 0, high: 0 },
   cluster: 'one',
   protocolMin: 1,
   protocolMax: 2,
