@@ -26,6 +26,8 @@ import { openAfterAside, openStore } from './node/open-store.ts';
 import { probe, type Probing } from './node/probing.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
+import { createFaultPorts, type FaultPorts } from './node/faults.ts';
+import { countRepairs } from './node/metrics/repairs.ts';
 import type { Log } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Runtime } from './runtime/port.ts';
@@ -57,6 +59,7 @@ interface Life {
   readonly membership: Membership;
   readonly transport: GrpcPeerTransport;
   readonly core: NodeCore;
+  readonly faults: FaultPorts;
   readonly gateway: ClientGateway;
   readonly abort: AbortController;
   probing?: Probing;
@@ -147,6 +150,7 @@ class HoldfastNode implements Node {
       onForgotten: () => this.#location.condemn('forgotten'),
     });
     const transport = createTransport(this.#ground);
+    const faults = createFaultPorts(this.#ground, { store, membership, transport });
     const events = new NodeEvents(this.#hub, runtime.clock);
     const gateway: ClientGateway = createGateway(
       this.#ground,
@@ -156,7 +160,8 @@ class HoldfastNode implements Node {
     const core: NodeCore = await createNodeCore(
       coreOptions(this.#ground),
       {
-        ...{ runtime, store, membership, transport },
+        ...{ runtime, store },
+        ...{ membership: faults.membership, transport: faults.transport },
         fanout: gateway.fanout,
         queueBytes: ({ id }) => gateway.fanout.queueBytes(id),
         log: log.child({ room: 'core' }),
@@ -172,7 +177,11 @@ class HoldfastNode implements Node {
     );
     core.outcomes.observePublish = (seconds) =>
       this.#metrics.observe('holdfast_publish_seconds', seconds);
-    this.#life = { store, membership, transport, core, gateway, abort };
+    core.repairs.add({ onRepair: (repair) => events.repair(repair) });
+    core.repairs.add(countRepairs(this.#metrics));
+    this.#life = {
+      ...{ store, membership: faults.membership, transport, core, gateway, abort, faults },
+    };
     if (membership instanceof EtcdMembership && membership.wasForgotten()) {
       // The cluster went on without this member and collected evidence: this store proves nothing.
       log.error('the cluster forgot this member: its store is set aside and rebuilt');
@@ -202,6 +211,7 @@ class HoldfastNode implements Node {
       sessions: () => life.gateway.counters.sessions,
       uptimeMs: () => runtime.clock.monotonicMs() - this.#startedMs,
       version: VERSION,
+      faults: life.faults.injector(life.core),
     };
     life.http = createHttp(this.#ground, parts);
     await life.http.start(http.host, http.port);

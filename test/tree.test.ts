@@ -24,7 +24,18 @@ const TOP_LEVEL = new Set([
 ]);
 
 const ROOMS = [
-  ...['admin', 'api', 'audit', 'client', 'cluster', 'config', 'connections', 'core', 'gateway'],
+  ...[
+    'admin',
+    'api',
+    'audit',
+    'client',
+    'cluster',
+    'config',
+    'connections',
+    'core',
+    'faults',
+    'gateway',
+  ],
   ...['messaging', 'observability', 'runtime', 'storage'],
 ];
 
@@ -208,4 +219,14 @@ test('nothing names a folder of one machine', (t) => {
     text.split('\n').flatMap((line, index) => (machine.test(line) ? [`${path}:${index + 1}`] : [])),
   );
   t.deepEqual(named, []);
+});
+
+test('what damages a node is called by fault injection alone', (t) => {
+  const callers = SOURCES.filter(
+    ({ path, text }) => /[.?]damage[A-Z]\w*\(/.test(text) && !path.startsWith('src/faults/'),
+  );
+  t.deepEqual(
+    callers.map(({ path }) => path),
+    [],
+  );
 });

@@ -127,6 +127,10 @@ export class AdminClient {
     return this.#unary('Repair', request);
   }
 
+  injectFault(request: Ask<wire.FaultRequest>): Promise<wire.FaultReply> {
+    return this.#unary('InjectFault', request);
+  }
+
   operationLog(
     request: Ask<diagnosis.OperationLogRequest> = {},
   ): Promise<diagnosis.OperationLogReply> {

@@ -12,7 +12,8 @@ export type EventKindName =
   | 'EVENT_KIND_PEER'
   | 'EVENT_KIND_SESSION'
   | 'EVENT_KIND_SUBSCRIPTION'
-  | 'EVENT_KIND_STATUS';
+  | 'EVENT_KIND_STATUS'
+  | 'EVENT_KIND_REPAIR';
 
 export interface SubscribeRequest {
   readonly channelId: string;
@@ -182,7 +183,8 @@ export interface WatchRequest {
 /** Exactly one of the optional fields, named by `event` once decoded. */
 export interface WatchEvent {
   readonly atMs: number;
-  readonly event?: 'watching' | 'lost' | 'member' | 'peer' | 'session' | 'subscription' | 'status';
+  readonly event?:
+    'watching' | 'lost' | 'member' | 'peer' | 'session' | 'subscription' | 'status' | 'repair';
   readonly watching?: { readonly member: string };
   readonly lost?: number;
   readonly member?: { readonly id: string; readonly change: string };
@@ -201,4 +203,33 @@ export interface WatchEvent {
     readonly change: string;
   };
   readonly status?: { readonly subject: string; readonly status: Status };
+  readonly repair?: RepairEvent;
+}
+
+export interface RepairEvent {
+  readonly layer: string;
+  readonly action: string;
+  readonly cause: string;
+  readonly channelId: string;
+  readonly channelType: number;
+  readonly uid: string;
+  readonly peer: string;
+  readonly detail: string;
+}
+
+export interface FaultRequest {
+  readonly kind: string;
+  readonly uid: string;
+  readonly channelId: string;
+  readonly channelType: number;
+  readonly member: string;
+  readonly percent: number;
+  readonly delayMs: number;
+  readonly seconds: number;
+}
+
+export interface FaultReply {
+  readonly member: string;
+  readonly kind: string;
+  readonly damage: readonly string[];
 }

@@ -1,3 +1,4 @@
+import type { Repair } from '../audit/port.ts';
 import type { ActorId, ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import type { Roster } from '../core/member.ts';
 import type { MembershipStatus } from '../cluster/membership/port.ts';
@@ -55,6 +56,7 @@ export type ClusterEvent = { readonly atMs: number } & (
       readonly channel: ChannelKey;
       readonly uid: Uid;
     }
+  | { readonly kind: 'repair'; readonly repair: Repair }
   | { readonly kind: 'status'; readonly subject: 'membership'; readonly status: MembershipStatus }
   | { readonly kind: 'status'; readonly subject: 'store'; readonly status: StoreStatus }
   | { readonly kind: 'status'; readonly subject: 'writes'; readonly accepted: boolean }

@@ -17,6 +17,8 @@ import { accessInterceptor, isLoopback } from './access.ts';
 import { serveBulk, type BulkOptions } from './calls/bulk.ts';
 import { AdminError, toStatus } from './errors.ts';
 import { DiagnosisService, type DiagnosisCalls } from './calls/diagnosis.ts';
+import { injectFault } from './calls/faults.ts';
+import type { FaultInjector } from '../faults/port.ts';
 import { listSubscriptions, type ListOptions } from './calls/list.ts';
 import { toMembersReply } from './calls/member-view.ts';
 import type { VerifyState } from './diagnosis-messages.ts';
@@ -51,6 +53,8 @@ export interface AdminServerOptions {
   readonly listing?: SubscriptionListing | undefined;
   /** Absent: Explain, Repair, Verify and OperationLog are UNIMPLEMENTED. */
   readonly diagnosis?: DiagnosisCalls | undefined;
+  /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
+  readonly faults?: FaultInjector | undefined;
   /** Valid bearer tokens, more than one while they rotate. Empty is allowed on loopback only. */
   readonly tokens: readonly string[];
   /** Plain text where absent; TLS and client certificates come in here. */
@@ -189,6 +193,9 @@ export class AdminServer {
         diagnosis.verify(call, signal),
       ),
       OperationLog: this.#unary((request) => diagnosis.log(request)),
+      InjectFault: this.#unary((request) =>
+        injectFault({ faults: this.#options.faults, member: cluster.nodeId }, request),
+      ),
     };
   }
 

@@ -1,4 +1,5 @@
 import type { EventHub } from '../admin/event-hub.ts';
+import type { Repair } from '../audit/port.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import type { Roster } from '../core/member.ts';
@@ -50,6 +51,10 @@ export class NodeEvents {
 
   store(status: StoreStatus): void {
     this.#hub.emit({ kind: 'status', atMs: this.#clock.wallMs(), subject: 'store', status });
+  }
+
+  repair(repair: Repair): void {
+    this.#hub.emit({ kind: 'repair', atMs: repair.wallMs, repair });
   }
 
   session(session: RoutedSession, change: 'connected' | 'disconnected'): void {

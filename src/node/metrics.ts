@@ -3,6 +3,7 @@ import type { LinkCounters } from '../cluster/link/grpc-options.ts';
 import { CLOSE_CODES, OTHER_CLOSE_CODE } from '../gateway/counters.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { NodeCore } from './core.ts';
+import { wireAudits } from './metrics/audits.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Membership } from '../cluster/membership/port.ts';
@@ -72,6 +73,7 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
       value: delivers ? 1 : 0,
     })),
   );
+  wireAudits(metrics, () => current()?.core);
   wireOutcomes(metrics, current);
   wireGateway(metrics, current);
   wirePeers(metrics, current);

@@ -3,6 +3,7 @@ import { AdminServer } from '../admin/server.ts';
 import { HttpApi } from '../api/http-server.ts';
 import type { Membership } from '../cluster/membership/port.ts';
 import type { MemberId } from '../core/ids.ts';
+import type { FaultInjector } from '../faults/port.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Store } from '../storage/port.ts';
 import type { Ground } from './adapters.ts';
@@ -19,6 +20,8 @@ export interface SurfaceParts {
   readonly sessions: () => number;
   readonly uptimeMs: () => number;
   readonly version: string;
+  /** Absent unless `audit.fault_injection` is on. */
+  readonly faults: FaultInjector | undefined;
 }
 
 /** What backends and people use over HTTP. */
@@ -71,6 +74,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     events: parts.events,
     listing: core.table,
     diagnosis: core.diagnosis,
+    faults: parts.faults,
     tokens: config.admin.tokens,
     runtime,
     log: log.child({ room: 'admin' }),

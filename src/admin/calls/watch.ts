@@ -2,7 +2,8 @@ import type { ServerWritableStream } from '@grpc/grpc-js';
 import { channelIdOf, channelTypeOf } from '../../core/ids.ts';
 import type { Clock } from '../../runtime/port.ts';
 import { invalid } from '../errors.ts';
-import type { EventKindName, Status, WatchEvent, WatchRequest } from '../messages.ts';
+import type { Repair } from '../../audit/port.ts';
+import type { EventKindName, RepairEvent, Status, WatchEvent, WatchRequest } from '../messages.ts';
 import { toPeerState, toMembershipStatus, toStoreStatus } from './member-view.ts';
 import type { ClusterEvent, ClusterInfo, EventFeed } from '../port.ts';
 import { drained } from '../streams.ts';
@@ -24,6 +25,7 @@ const KINDS: Readonly<Record<EventKindName, ClusterEvent['kind'] | undefined>> =
   EVENT_KIND_SESSION: 'session',
   EVENT_KIND_SUBSCRIPTION: 'subscription',
   EVENT_KIND_STATUS: 'status',
+  EVENT_KIND_REPAIR: 'repair',
 };
 
 /** Streams events until the abort. */
@@ -129,11 +131,20 @@ function toWatchEvent(event: ClusterEvent): WatchEvent {
       const [channelId, channelType] = [channelIdOf(channel), channelTypeOf(channel)];
       return { atMs, subscription: { channelId, channelType, uid, change } };
     }
+    case 'repair':
+      return { atMs, repair: toRepairEvent(event.repair) };
     case 'status':
       return { atMs, status: { subject: event.subject, status: statusOf(event) } };
     default:
       return event satisfies never;
   }
+}
+
+function toRepairEvent(repair: Repair): RepairEvent {
+  const { layer, action, cause, channel, uid = '', peer = '', detail = '' } = repair;
+  const channelId = channel === undefined ? '' : channelIdOf(channel);
+  const channelType = channel === undefined ? 0 : channelTypeOf(channel);
+  return { layer, action, cause, channelId, channelType, uid, peer, detail };
 }
 
 function statusOf(event: ClusterEvent & { readonly kind: 'status' }): Status {

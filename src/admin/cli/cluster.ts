@@ -18,6 +18,7 @@ const EVENT_KINDS = {
   session: 'EVENT_KIND_SESSION',
   subscription: 'EVENT_KIND_SUBSCRIPTION',
   status: 'EVENT_KIND_STATUS',
+  repair: 'EVENT_KIND_REPAIR',
 } as const;
 type EventKind = keyof typeof EVENT_KINDS;
 
@@ -159,6 +160,10 @@ function formatEvent(event: WatchEvent): string {
 
 function describe(event: WatchEvent): string {
   const { member, peer, session, subscription, status } = event;
+  if (event.repair) {
+    const { layer, action, cause, channelId, uid, peer, detail } = event.repair;
+    return ['repair', layer, action, cause, uid, channelId, peer, detail].filter(Boolean).join(' ');
+  }
   if (event.watching) return `watching ${event.watching.member}`;
   if (member) return `member ${member.id} ${member.change}`;
   if (session) {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addClusterCommands } from './cluster.ts';
 import { addDiagnosisCommands } from './diagnosis.ts';
+import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
 
@@ -11,6 +12,7 @@ import { addSubscriptionCommands } from './subscriptions.ts';
 export function addAdminCommands(program: Command): void {
   addClusterCommands(program);
   addDiagnosisCommands(program);
+  addFaultCommand(program);
   addSubscriptionCommands(program);
   addMessageCommands(program);
 }
