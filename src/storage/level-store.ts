@@ -119,6 +119,8 @@ class LevelStore implements Store {
   readonly #database: LevelDatabase;
   /** After a failed write LevelDB refuses all others until it is opened again. */
   #broken = false;
+  /** While it is opened again; resolves either way. */
+  #reopening: Promise<void> | undefined;
   #closed = false;
   #syncTimer: Timer | undefined;
   #syncedMs = 0;
@@ -172,6 +174,7 @@ class LevelStore implements Store {
     const source = {
       groups: () => this.#commit.groups(),
       read: (part: DiskRange) => this.#read(part),
+      readable: (error: unknown) => this.#readable(error),
     };
     return scanMerged(source, range);
   }
@@ -221,9 +224,22 @@ class LevelStore implements Store {
     let bytes = this.#settings.writeBufferBytes;
     for (const [key, value] of rows) bytes += key.length + value.length;
     await probeSpace(this.#settings.path, bytes);
-    await this.#database.close();
-    await this.#openDatabase();
-    this.#broken = false;
+    const reopened = this.#database.close().then(() => this.#openDatabase());
+    this.#reopening = reopened.catch(() => undefined);
+    try {
+      await reopened;
+      this.#broken = false;
+    } finally {
+      this.#reopening = undefined;
+    }
+  }
+
+  /** A scan that met the short time in which the database is opened again waits for its end. */
+  #readable(error: unknown): Promise<void> | undefined {
+    if (this.#closed) return undefined;
+    if (this.#reopening) return this.#reopening;
+    const cutOff = codesOf(error).includes('LEVEL_ITERATOR_NOT_OPEN');
+    return cutOff && this.#database.status === 'open' ? Promise.resolve() : undefined;
   }
 
   #openDatabase(): Promise<void> {

@@ -25,7 +25,12 @@ export interface ScanSource {
    * looked at in the same tick, and a group between the two would be missed.
    */
   read(range: DiskRange): Promise<DiskRows> | DiskRows;
+  /** After a failed read: resolves when reading again may succeed; undefined where it would not. */
+  readable?(error: unknown): Promise<void> | undefined;
 }
+
+/** Reads that may be cut off by a disk that is opened again, before the scan gives up. */
+const READS_MAX = 4;
 
 /** The scan of the store port: the disk's rows with the staged ones over them, in chunks. */
 export async function* scanMerged(
@@ -35,9 +40,8 @@ export async function* scanMerged(
   let [from, to, left] = [gte, lt, limit];
   while (left > 0 && compareKeys(from, to) < 0) {
     const most = Math.min(left, CHUNK_ROWS_MAX);
-    const staged = stagedIn(source.groups(), from, to);
     const range = { gte: from, lt: to, reverse, limit: most };
-    const { rows, end } = await source.read(range);
+    const { staged, rows, end } = await readPortion(source, range);
     const merged = merge(staged, rows, { reverse, end });
     const chunk = merged.length > most ? merged.slice(0, most) : merged;
     const last = chunk.length < merged.length ? chunk.at(-1) : rows.at(-1);
@@ -46,6 +50,23 @@ export async function* scanMerged(
     left -= chunk.length;
     if (reverse) to = last[0];
     else from = keyAfter(last[0]);
+  }
+}
+
+/** What is staged is looked at again with every read: the two have to be of one tick. */
+async function readPortion(
+  source: ScanSource,
+  range: DiskRange,
+): Promise<DiskRows & { readonly staged: KeyValue[] }> {
+  for (let reads = 1; ; reads++) {
+    const staged = stagedIn(source.groups(), range.gte, range.lt);
+    try {
+      return { staged, ...(await source.read(range)) };
+    } catch (error) {
+      const readable = reads < READS_MAX ? source.readable?.(error) : undefined;
+      if (!readable) throw error;
+      await readable;
+    }
   }
 }
 
