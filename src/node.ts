@@ -297,6 +297,7 @@ class HoldfastNode implements Node {
       membership: life.membership.status(),
       peers: life.core.replicator.peers(),
       canary: life.probing?.canary.state(),
+      unverified: life.core.sweeps.unverified(),
     });
   }
 

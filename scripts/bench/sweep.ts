@@ -77,7 +77,8 @@ class Pair {
     const { replica } = this.#sides[1]!;
     const count = missing + altered;
     this.#damaged = Array.from({ length: count }, (_, i) => {
-      const key = keyOf(Math.floor((i * this.#entries) / count));
+      // Spread over all channels, and so over the shards.
+      const key = keyOf((i * 1_000_003) % this.#entries);
       return [key, replica.read(key)] as const;
     });
     replica.replaceRows(

@@ -1,5 +1,6 @@
 import type { CanaryState } from '../audit/canary.ts';
 import type { MembershipStatus } from '../cluster/membership/port.ts';
+import type { UnverifiedAge } from '../cluster/sweep/port.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
 import type { StoreStatus } from '../storage/port.ts';
 
@@ -9,6 +10,9 @@ export interface HealthFacts {
   readonly mayWrite: boolean;
   readonly membership: MembershipStatus;
   readonly peers: readonly PeerState[];
+  /** How long each peer has not been found equal, and how long that may be. */
+  readonly unverified?:
+    { readonly ages: readonly UnverifiedAge[]; readonly limitMs: number } | undefined;
   /** What the node's own probes say of delivery, once there are any. */
   readonly canary?: CanaryState | undefined;
 }
@@ -41,6 +45,17 @@ export function judgeHealth(facts: HealthFacts): Health {
   if (facts.membership.state === 'frozen') {
     degraded.push(`the roster is frozen: ${facts.membership.reason}`);
   }
-  degraded.push(...(facts.canary?.degraded ?? []));
+  degraded.push(...unverified(facts), ...(facts.canary?.degraded ?? []));
   return { ready: reasons.length === 0, reasons, degraded };
+}
+
+/** Members whose sweeps do not end clean any more, with the oldest of their shards. */
+function unverified({ unverified: facts }: HealthFacts): string[] {
+  const oldest = new Map<string, number>();
+  for (const { peer, ageMs } of facts?.ages ?? []) {
+    if (ageMs > facts!.limitMs) oldest.set(peer, Math.max(ageMs, oldest.get(peer) ?? 0));
+  }
+  return [...oldest].map(
+    ([peer, ageMs]) => `not found equal with ${peer} for ${Math.round(ageMs / 1000)} s`,
+  );
 }

@@ -3,7 +3,8 @@ import type { PeerCalls } from '../../cluster/calls/port.ts';
 import { Forgetter } from '../../cluster/membership/forget.ts';
 import type { Membership } from '../../cluster/membership/port.ts';
 import type { Replicator } from '../../cluster/replication/replicator.ts';
-import type { SweepLimits } from '../../cluster/sweep/options.ts';
+import { SWEEP_LIMITS, type SweepLimits } from '../../cluster/sweep/options.ts';
+import type { UnverifiedAge } from '../../cluster/sweep/port.ts';
 import { EvidenceCollector } from '../../cluster/sweep/collector.ts';
 import { Sweeper } from '../../cluster/sweep/sweeper.ts';
 import type { Context } from '../../core/context.ts';
@@ -31,6 +32,8 @@ export interface SweepUpkeepParts {
 export interface SweepUpkeep {
   readonly sweep: Sweeper;
   readonly evidence: EvidenceCollector;
+  /** Since when each shard was not found equal with each peer, and how long that may be. */
+  unverified(): { readonly ages: readonly UnverifiedAge[]; readonly limitMs: number };
   /** Asks the members for rows that an audit of this node doubts. */
   ask(keys: readonly RowKey[]): void;
   /**
@@ -41,6 +44,9 @@ export interface SweepUpkeep {
   start(): void;
   stop(): void;
 }
+
+/** A large repair and the sums' first build take their time. */
+const MARGIN_MS = 60_000;
 
 export interface SweepUpkeepOptions {
   readonly limits?: Partial<SweepLimits> | undefined;
@@ -80,6 +86,7 @@ export function createSweepUpkeep(
     });
   };
   upkeep.diskAudit.onDoubtful = ask;
+  const intervalMs = limits?.intervalMs ?? SWEEP_LIMITS.intervalMs;
   const linked = (member: MemberId): boolean => replicator.openedTo(member) !== undefined;
   const forgetter =
     forgetAfterMs === undefined
@@ -88,6 +95,7 @@ export function createSweepUpkeep(
   const parted = [sweep, evidence, ...forgetter];
   return {
     ...{ sweep, evidence, ask },
+    unverified: () => ({ ages: sweep.unverifiedAges(), limitMs: 3 * intervalMs + MARGIN_MS }),
     decommission: (member, how) => decommission(parts, member, how),
     start() {
       for (const each of parted) each.start();
