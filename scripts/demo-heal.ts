@@ -69,12 +69,25 @@ async function show(of: TestCluster, kind: string, i: number): Promise<number> {
       () => seen.find(({ atMs, repair }) => atMs >= brokenMs && isAbout(repair, channelId, kind)),
       LASTING.includes(kind) ? 4_000 : WAIT_MS,
     ).catch(() => undefined);
+    const repaired =
+      found &&
+      (await until(
+        'it is repaired',
+        () =>
+          seen.find(
+            ({ atMs, repair }) =>
+              atMs >= brokenMs && isAbout(repair, channelId, kind) && isRepair(repair, kind),
+          ),
+        WAIT_MS,
+      ).catch(() => undefined));
     stop.abort();
     await flow;
     const arrived = () => new Set(receiver.texts(channelId)).size;
     await until('all messages arrive', () => arrived() >= sent).catch(() => undefined);
     say(`${kind}: broken at ${seconds(brokenMs)} (${damage.join('; ')})`);
-    say(`  ${found ? describe(found, brokenMs) : none(kind)}; messages lost: ${sent - arrived()}`);
+    say(
+      `  ${found ? describe({ found, repaired, brokenMs }) : none(kind)}; messages lost: ${sent - arrived()}`,
+    );
     return sent - arrived();
   } finally {
     receiver.stop();
@@ -87,11 +100,18 @@ function isAbout(repair: RepairEvent, channelId: string, kind: string): boolean 
   return kind.endsWith('-interest') && repair.layer === 'interest';
 }
 
-function describe({ atMs, repair }: Seen, brokenMs: number): string {
-  const { layer, action, cause } = repair;
-  const done = action === 'alarm' ? 'not repaired, an alarm' : `repaired (${action})`;
-  const after = ((atMs - brokenMs) / 1000).toFixed(2);
-  return `found and ${done} ${after} s later at ${seconds(atMs)}: ${layer}, ${cause}`;
+/** A row is repaired once the peers' rows have been joined with it, not when the index has followed it. */
+function isRepair({ layer, action }: RepairEvent, kind: string): boolean {
+  if (action === 'alarm') return false;
+  return !kind.endsWith('-row') || layer === 'peers';
+}
+
+function describe(one: { found: Seen; repaired: Seen | undefined; brokenMs: number }): string {
+  const { found, repaired, brokenMs } = one;
+  const tell = ({ atMs, repair: { layer, action, cause } }: Seen): string =>
+    `${((atMs - brokenMs) / 1000).toFixed(2)} s later (${layer}: ${action}, ${cause})`;
+  const end = repaired ? `repaired ${tell(repaired)}` : `not repaired within ${WAIT_MS / 1000} s`;
+  return `found ${tell(found)}, ${end}`;
 }
 
 function none(kind: string): string {
