@@ -105,6 +105,7 @@ export class Delivery {
       const channel = splitRowKey(change.key)!.parts[0] as ChannelKey;
       this.#heads.raise(channel, message.messageSeq);
       if (!own) this.#messageIds?.observe(message.messageId);
+      if (change.restored) continue;
       if (!own && isRepeat(channel, message, changes)) continue;
       if (!operation && this.#isCopy(channel, { message, actor: entry.actor }, changes)) continue;
       this.deliver(channel, message, outgoing?.exceptSession);

@@ -11,6 +11,8 @@ export interface Change {
   readonly key: RowKey;
   readonly before: Row;
   readonly after: Row;
+  /** A merge brought back only what this store had seen before and lost: nothing of it is news. */
+  readonly restored?: boolean | undefined;
 }
 
 export interface Applied {

@@ -4,7 +4,7 @@ import type { Dot, DotRange } from '../core/dot.ts';
 import { nextHlc, type Hlc } from '../core/hybrid-clock.ts';
 import type { ActorId } from '../core/ids.ts';
 import { OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
-import { EMPTY_ROW, hasDot, mergeRows, type Row } from '../core/row.ts';
+import { EMPTY_ROW, mergeRows, type Row } from '../core/row.ts';
 import { splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { VectorRow, VersionVector } from '../core/version-vector.ts';
 import type { Log } from '../observability/log.ts';
@@ -13,7 +13,7 @@ import { DurableVector } from './durable-vector.ts';
 import { factKey, vectorKey } from './layout.ts';
 import type { Mutation, Store } from './port.ts';
 import { readKeyOf, readOperations, readRows } from './replica-reader.ts';
-import { addReplacement, mergeOperation, type Merged } from './row-mutations.ts';
+import { addReplacement, changeOf, mergeOperation, type Merged } from './row-mutations.ts';
 import type {
   Change,
   ClosedVector,
@@ -182,8 +182,8 @@ export class ReplicatedStore implements Replica {
     for (const [key, row] of rows) {
       const before = this.read(key);
       const after = mergeRows(KINDS[kindOf(key)!].policy, before, row);
-      const gained = after.some((entry) => !hasDot(before, entry.actor, entry.counter));
-      if (gained) changes.push({ key, before, after });
+      const change = changeOf(this.#vector, { key, before, after });
+      if (change) changes.push(change);
     }
     this.#replace(changes, onDurable);
   }

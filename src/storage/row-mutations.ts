@@ -3,6 +3,7 @@ import { KINDS, kindOf } from '../core/kinds.ts';
 import { entryOf, type Operation, type Write } from '../core/operation.ts';
 import { hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
 import { reverseKey, splitRowKey, type RowKey } from '../core/row-key.ts';
+import type { VersionVector } from '../core/version-vector.ts';
 import { logKey } from './layout.ts';
 import type { Mutation } from './port.ts';
 import type { Change } from './replica-port.ts';
@@ -63,4 +64,16 @@ export function addReplacement(mutations: Mutation[], change: Change): void {
     mutations.push({ key: logKey(actor, shard, counter), value });
   }
   addRowMutations(mutations, change, shard);
+}
+
+/** What a merge of whole rows changed; undefined for nothing. `seen`: every dot that ever came here. */
+export function changeOf(
+  seen: Pick<VersionVector, 'covers'>,
+  { key, before, after }: Change,
+): Change | undefined {
+  const gained = after.filter((entry) => !hasDot(before, entry.actor, entry.counter));
+  if (gained.length === 0) return undefined;
+  const { shard } = splitRowKey(key)!;
+  const restored = gained.every(({ actor, counter }) => seen.covers(actor, shard, counter));
+  return { key, before, after, restored };
 }
