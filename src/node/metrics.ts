@@ -158,6 +158,11 @@ function wireLinks(metrics: Metrics, current: () => MeasuredParts | undefined): 
     { source: 'stream' },
     () => counters()?.operationsReceived ?? 0,
   );
+  metrics.readCounter(
+    'holdfast_operations_applied_total',
+    { source: 'pull' },
+    () => counters()?.operationsPulled ?? 0,
+  );
   const pulls = 'holdfast_pulls_total';
   metrics.readCounter(pulls, { outcome: 'asked' }, () => counters()?.pulls ?? 0);
   metrics.readCounter(pulls, { outcome: 'failed' }, () => counters()?.pullsFailed ?? 0);

@@ -42,11 +42,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
   if (options.ofProcess === 'included') collectDefaultMetrics({ register: registry });
   const counters = new Map<string, Counter>();
   const totals: (() => void)[] = [];
-  for (const [name, { help, labels }] of Object.entries(COUNTERS)) {
+  // Made when it is first fed, so that one that nobody feeds is missing and does not say 0.
+  const counterOf = (name: CounterName): Counter => {
+    const known = counters.get(name);
+    if (known) return known;
+    const { help, labels } = COUNTERS[name];
     const counter = new Counter({ name, help, labelNames: labels, registers: [registry] });
-    if (labels.length === 0) counter.inc(0);
     counters.set(name, counter);
-  }
+    return counter;
+  };
   const histograms = new Map<string, Histogram>();
   for (const [name, { help, buckets }] of Object.entries(HISTOGRAMS)) {
     histograms.set(
@@ -62,7 +66,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     }
   };
   return {
-    count: (name, labels, by = 1) => counters.get(name)?.inc(labels, by),
+    count: (name, labels, by = 1) => counterOf(name).inc(labels, by),
     observe: (name, seconds) => histograms.get(name)?.observe(seconds),
     readGauge(name, read) {
       const { help, labels } = GAUGES[name];
@@ -74,7 +78,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       totals.push(
         guarded(name, () => {
           const total = read();
-          if (total > counted) counters.get(name)?.inc(labels, total - counted);
+          // Also by 0: a series that appears with its first event has no increase to alert on.
+          counterOf(name).inc(labels, Math.max(0, total - counted));
           counted = total;
         }),
       );

@@ -136,6 +136,8 @@ export interface ReplicationCounters {
   operationsInvalid: number;
   pulls: number;
   pullsFailed: number;
+  /** Of the answers to pulls, those that were new here. */
+  operationsPulled: number;
   dotsPulled: number;
   /** Times that superseded writes were claimed without what superseded them. */
   claimedUnproved: number;
@@ -155,6 +157,7 @@ export function newCounters(): ReplicationCounters {
     operationsInvalid: 0,
     pulls: 0,
     pullsFailed: 0,
+    operationsPulled: 0,
     dotsPulled: 0,
     claimedUnproved: 0,
     snapshots: 0,

@@ -161,7 +161,7 @@ export class Puller {
     { operations }: Pulled,
     absent: ReadonlySet<string>,
   ): { staged: number; refused: DotRange[]; later: ReadonlySet<string> } {
-    const { replica } = this.#options;
+    const { replica, counters } = this.#options;
     const later = new Set(absent);
     const refused: DotRange[] = [];
     let staged = 0;
@@ -176,8 +176,10 @@ export class Puller {
         this.#unclaimed.noteApplied(place);
         later.add(place);
       }
-      if (received === 'staged') staged += range.to - range.from + 1;
-      else if (received === 'overflow') refused.push({ ...range, to: Number.MAX_SAFE_INTEGER });
+      if (received === 'staged') {
+        staged += range.to - range.from + 1;
+        counters.operationsPulled += 1;
+      } else if (received === 'overflow') refused.push({ ...range, to: Number.MAX_SAFE_INTEGER });
       else if (received === 'invalid') this.#invalid(range, refused);
     }
     return { staged, refused, later };
