@@ -56,6 +56,15 @@ export class Presence {
     this.#options.announce([], [`c${channel}`]);
   }
 
+  /** All that was announced and is wanted still, by the sessions and channels of now. */
+  *itemsOf(
+    sessions: Iterable<RoutedSession>,
+    channels: Iterable<ChannelKey>,
+  ): Generator<InterestItem> {
+    for (const session of sessions) yield this.#itemOf(session);
+    for (const channel of channels) yield `c${channel}`;
+  }
+
   elsewhere(uid: Uid): readonly OnlineDevice[] {
     const devices = this.#elsewhere.get(uid)?.values() ?? [];
     return [...devices].map(({ deviceFlag, member }) => ({ uid, deviceFlag, member }));

@@ -1,3 +1,4 @@
+import type { InterestItem } from '../cluster/link/message.ts';
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import { hash32 } from '../core/placement.ts';
 import { isLive, type Row } from '../core/row.ts';
@@ -229,6 +230,11 @@ export class RoutingIndex implements SessionRegistry {
     user.channels = withoutValue(user.channels, channel);
     for (const session of user.sessions) session.leave(channel);
     return true;
+  }
+
+  /** What peers have to know of: every session here, and every channel that one receives. */
+  interest(): Iterable<InterestItem> {
+    return this.#options.presence.itemsOf(this.sessions(), this.#channels.keys());
   }
 
   /** Channels that some session of this node receives. */

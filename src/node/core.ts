@@ -20,7 +20,7 @@ import { createServices, noteCatchingUp, tellInOrder, untilAsideWasRead } from '
 import { createCalls, Repairs } from './upkeep.ts';
 import { createSweepUpkeep, type SweepUpkeep } from './upkeep/sweep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
-import { answerProbes, type ProbeParts } from './upkeep/probes.ts';
+import { answerProbes, probeInterest, type ProbeParts } from './upkeep/probes.ts';
 import { createSessionUpkeep, type SessionUpkeep } from './upkeep/sessions.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
@@ -141,9 +141,9 @@ export async function createNodeCore(
     roster,
     catchingUp,
     heldBack: untilAsideWasRead(replica),
-    runtime,
-    log,
+    ...{ runtime, log },
     limits: options.replicator,
+    interest: () => [...routing.interest(), probeInterest(self.id)],
     calls,
     listener: replicationListener(listener, {
       ...{ repairs, runtime, routing, delivery: () => parts.delivery },

@@ -2,7 +2,7 @@ import type { Member, Roster } from '../../core/member.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { Replica } from '../../storage/replica-port.ts';
-import type { Call, Reply } from '../link/message.ts';
+import type { Call, InterestItem, Reply } from '../link/message.ts';
 import type { PeerTransport } from '../link/port.ts';
 import type { LinkEnd } from './link-end.ts';
 import type { ReplicationListener } from './port.ts';
@@ -127,6 +127,8 @@ export interface ReplicatorOptions {
   readonly heldBack?: (() => boolean) | undefined;
   readonly limits?: Partial<ReplicationLimits> | undefined;
   readonly calls?: CallHooks | undefined;
+  /** Own interest as it is, asked with the first peer. Absent: what was announced is kept from the start. */
+  readonly interest?: (() => Iterable<InterestItem>) | undefined;
 }
 
 /** Plain counters, for metrics. They only grow. */

@@ -39,7 +39,7 @@ export class Replicator implements Replication {
   readonly #options: ReplicatorOptions;
   readonly #limits: ReplicationLimits;
   readonly #peers = new Map<MemberId, Peer>();
-  readonly #interest = new OwnInterest();
+  readonly #interest: OwnInterest;
   readonly #recent: RecentChannels;
   readonly #reach: ReachTracker;
   readonly #snapshot: Snapshot;
@@ -61,6 +61,7 @@ export class Replicator implements Replication {
       throw new RangeError(`liveMs ${limits.liveMs}: not above half of heartbeatMs`);
     }
     this.#options = options;
+    this.#interest = new OwnInterest(options.interest);
     this.#limits = limits;
     const { recentMs: spanMs, recentChannelsMax: channelsMax } = limits;
     this.#recent = new RecentChannels(runtime.clock, { spanMs, channelsMax });

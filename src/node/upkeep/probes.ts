@@ -1,5 +1,6 @@
 import { Canary } from '../../audit/canary.ts';
 import type { PeerCalls } from '../../cluster/calls/port.ts';
+import type { InterestItem } from '../../cluster/link/message.ts';
 import type { ChannelKey, MemberId, Uid } from '../../core/ids.ts';
 import { encodeMessage, type Message } from '../../core/kinds/message.ts';
 import type { Replication } from '../../cluster/replication/port.ts';
@@ -17,6 +18,11 @@ const PROBER = 'holdfast' as Uid;
  */
 export function probeChannel(member: MemberId): ChannelKey {
   return `0/canary/${member}` as ChannelKey;
+}
+
+/** Announced by every node, whether its probe session is there already or not. */
+export function probeInterest(member: MemberId): InterestItem {
+  return `c${probeChannel(member)}`;
 }
 
 export interface ProbeParts {
@@ -44,7 +50,7 @@ export function answerProbes({ runtime, calls, replication }: ProbeParts): void 
 export function createCanary(pace: number, parts: ProbeParts): Canary {
   const { self, runtime, calls, replication, delivery } = parts;
   const channel = probeChannel(self);
-  replication.announce([`c${channel}`], []);
+  replication.announce([probeInterest(self)], []);
   return new Canary({
     runtime,
     publishHere: (text) => delivery.deliver(channel, probe(text, runtime), undefined),

@@ -3,10 +3,28 @@ import type { Interest, InterestItem } from '../../link/message.ts';
 import type { LinkEnd } from '../link-end.ts';
 import { SummedItems } from './summed-items.ts';
 
-/** This member's own interest: what it has live sessions for. */
+/**
+ * This member's own interest: what it has live sessions for. Kept from the first peer on that is told of
+ * it: until then nobody needs it, and with many sessions it takes more room than a lone node has to spare.
+ */
 export class OwnInterest {
-  readonly items = new Set<InterestItem>();
+  readonly #source: (() => Iterable<InterestItem>) | undefined;
+  #items: Set<InterestItem> | undefined;
   #digest = 0;
+
+  /** `source`: all of it, as it is now; asked once. Absent: kept from the start. */
+  constructor(source?: () => Iterable<InterestItem>) {
+    this.#source = source;
+    if (!source) this.#items = new Set();
+  }
+
+  get items(): ReadonlySet<InterestItem> {
+    if (!this.#items) {
+      this.#items = new Set();
+      this.change([...(this.#source?.() ?? [])], []);
+    }
+    return this.#items;
+  }
 
   /** Sum of the items' hashes: the order in which they came does not matter. */
   get digest(): number {
@@ -15,8 +33,10 @@ export class OwnInterest {
 
   /** Returns what really changed. */
   change(add: readonly InterestItem[], remove: readonly InterestItem[]): InterestChange {
-    const added = add.filter((item) => !this.items.has(item) && this.items.add(item));
-    const removed = remove.filter((item) => this.items.delete(item));
+    const items = this.#items;
+    if (!items) return NO_CHANGE;
+    const added = add.filter((item) => !items.has(item) && items.add(item));
+    const removed = remove.filter((item) => items.delete(item));
     for (const item of added) this.#digest = (this.#digest + hash32(item)) >>> 0;
     for (const item of removed) this.#digest = (this.#digest - hash32(item)) >>> 0;
     return { added, removed };
@@ -27,6 +47,8 @@ export interface InterestChange {
   readonly added: readonly InterestItem[];
   readonly removed: readonly InterestItem[];
 }
+
+const NO_CHANGE: InterestChange = { added: [], removed: [] };
 
 /**
  * Tells one peer of the own interest, on the link that this member opened. Versions count the messages

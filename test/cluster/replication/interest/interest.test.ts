@@ -1,5 +1,6 @@
 import test from 'ava';
 import {
+  InterestFeed,
   OwnInterest,
   PeerInterest,
 } from '../../../../src/cluster/replication/interest/interest.ts';
@@ -33,6 +34,26 @@ test('the digest does not depend on the order, and returns to where it was', (t)
   own.change(['c1', 'c2', 'c3'], ['c2']);
   t.is(own.digest, digestOf('c3', 'c1'));
   t.deepEqual(own.change(['c1'], ['c9']), { added: [], removed: [] });
+});
+
+test('own interest is kept once somebody is told of it, and is then what it was by all its changes', (t) => {
+  const wanted = new Set(['c1']);
+  let asked = 0;
+  const own = new OwnInterest(() => {
+    asked += 1;
+    return wanted;
+  });
+  own.change(['c1'], []);
+  t.is(own.digest, 0);
+  wanted.add('c2').delete('c1');
+  own.change(['c2'], ['c1']);
+  const feed = new InterestFeed(own, 100);
+  t.false(feed.version > 0);
+  t.deepEqual([...own.items], ['c2']);
+  t.is(own.digest, digestOf('c2'));
+  t.deepEqual(own.change(['c3'], ['c2']), { added: ['c3'], removed: ['c2'] });
+  t.is(own.digest, digestOf('c3'));
+  t.is(new InterestFeed(own, 100).version + asked, 1);
 });
 
 test('only a digest that fits lets anything be filtered', (t) => {
