@@ -39,6 +39,8 @@ export interface IndexAuditOptions {
 
 /** Entries whose row is gone that are remembered, so that each is told of once. */
 const LOST_MAX = 10_000;
+/** The peers are asked for it again after this, for as long as it is gone. */
+const ASK_AGAIN_MS = 10_000;
 const SUM_USERS_PER_TICK_MAX = 20_000;
 
 type What = 'missing' | 'extra' | 'lost';
@@ -57,7 +59,8 @@ interface Difference extends Entry {
 export class IndexAudit {
   readonly #options: IndexAuditOptions;
   readonly #walks: readonly PacedWalk<Uid>[];
-  readonly #lost = new Set<RowKey>();
+  /** When the peers were asked for them last, monotonic. */
+  readonly #lost = new Map<RowKey, number>();
   readonly #checking = new Set<Uid>();
 
   constructor(options: IndexAuditOptions) {
@@ -108,12 +111,14 @@ export class IndexAudit {
 
   /** The index routes a user whose row is gone: others may have it. */
   noteLost(entry: Entry): void {
-    const { repairKeys } = this.#options;
+    const { repairKeys, runtime } = this.#options;
     const key = subscriptionKey(entry.channel, entry.uid);
-    if (this.#lost.has(key)) return;
+    const nowMs = runtime.clock.monotonicMs();
+    const askedMs = this.#lost.get(key);
+    if (askedMs !== undefined && nowMs - askedMs < ASK_AGAIN_MS) return;
     if (this.#lost.size >= LOST_MAX) this.#lost.clear();
-    this.#lost.add(key);
-    this.#report({ action: 'alarm', cause: 'row-missing', ...entry });
+    this.#lost.set(key, nowMs);
+    if (askedMs === undefined) this.#report({ action: 'alarm', cause: 'row-missing', ...entry });
     repairKeys?.([key]);
   }
 

@@ -164,7 +164,11 @@ export class HoldfastClient {
     const answer = await this.#request(method, params);
     const code = Number(answer['reasonCode']);
     if (code === SUCCESS) return answer;
-    throw new ClientError(code, String(answer['message'] ?? `${method}: reason ${code}`));
+    const { message } = answer;
+    throw new ClientError(
+      code,
+      typeof message === 'string' ? message : `${method}: reason ${code}`,
+    );
   }
 
   #request(method: string, params: Result): Promise<Result> {

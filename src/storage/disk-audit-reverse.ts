@@ -52,7 +52,10 @@ export async function checkReverse(ground: AuditGround): Promise<boolean> {
 
 type Buckets = readonly ReadonlySet<number>[];
 
-/** Reverse rows whose subscription is not live. One without any row at all was lost, not removed. */
+/**
+ * Reverse rows whose subscription was removed. Where the subscription's row is not there at all it was
+ * lost: its reverse is what still says so and what its user is routed by, and stays until a row comes.
+ */
 function dropStale(ground: AuditGround, unequal: Buckets): Promise<boolean> {
   const { store, runtime, replica, closePace: pace, signal } = ground;
   const scan = new LiveScan({ store, runtime, ranges: [REVERSE_RANGE], pace, signal });
@@ -61,9 +64,9 @@ function dropStale(ground: AuditGround, unequal: Buckets): Promise<boolean> {
     if (!isIn(unequal, key)) return;
     const row = replica.read(key);
     if (isLive(row) || !store.get(reverse)) return;
+    if (row.length === 0 && namesChannel(key)) return ground.doubt(key, 'row-lost');
     store.stage([{ key: reverse }]);
     ground.repaired('reverse-row-stale', key);
-    if (row.length === 0) ground.doubt(key, 'row-lost');
   });
 }
 
@@ -96,6 +99,11 @@ function reverseOf(key: RowKey): string {
 function subscriptionOf(reverse: string): RowKey {
   const [, uid, channel] = reverse.split(SEPARATOR) as [string, Uid, ChannelKey | undefined];
   return subscriptionKey(channel ?? ('' as ChannelKey), uid);
+}
+
+/** A reverse row that names none is nobody's. */
+function namesChannel(key: RowKey): boolean {
+  return splitRowKey(key)!.parts[0] !== '';
 }
 
 function shardOfRow(key: RowKey): number {

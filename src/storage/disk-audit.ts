@@ -49,7 +49,9 @@ const PER_ROW_MS_MAX = 1;
 /** While it is being paced, it never takes more than this share of one core. */
 const SHARE_MAX = 0.25;
 const DOUBTS_MAX = 1_000;
-/** The same row is not told of again before. */
+/** Rows that are remembered as told of: each is told of once, until it is written again. */
+const TOLD_MAX = 10_000;
+/** The peers are not asked for the same row again before. */
 const DOUBT_AGAIN_MS = 1_000;
 const RETRY_MS = 5_000;
 const HURRY_POLL_MS = 100;
@@ -80,7 +82,10 @@ export class DiskAudit {
     this.#options = options;
     options.replica.addListener({
       onSubmitted: () => {},
-      onDurable: () => {},
+      onDurable: ({ changes }) => {
+        if (this.#told.size === 0) return;
+        for (const { key, after } of changes) if (after.length > 0) this.#told.delete(key);
+      },
       onDamaged: (key) => this.#onDamaged(key),
     });
   }
@@ -93,6 +98,11 @@ export class DiskAudit {
   stop(): void {
     this.#abort.abort();
     this.#wake();
+  }
+
+  /** Rows that are lost or damaged and that nobody has written again yet. */
+  standing(): number {
+    return this.#told.size;
   }
 
   /** Whole passes so far. */
@@ -196,8 +206,8 @@ export class DiskAudit {
     if (told !== undefined && now - told < DOUBT_AGAIN_MS) return;
     this.#told.delete(key);
     this.#told.set(key, now);
-    if (this.#told.size > DOUBTS_MAX) this.#told.delete(this.#told.keys().next().value!);
-    this.#tell({ cause, action: 'alarm', key });
+    if (this.#told.size > TOLD_MAX) this.#told.delete(this.#told.keys().next().value!);
+    if (told === undefined) this.#tell({ cause, action: 'alarm', key });
     if (this.#doubts.size === 0) this.#options.runtime.timers.soon(() => this.#askPeers());
     if (this.#doubts.size < DOUBTS_MAX) this.#doubts.add(key);
   }

@@ -10,8 +10,7 @@ import { ADAPTERS } from '../gateway/fixture.ts';
 import { group, uid } from '../support/ids.ts';
 import { until } from '../support/until.ts';
 
-const openSocket = (address: string): ClientSocket =>
-  new WebSocket(address) as unknown as ClientSocket;
+const openSocket = (address: string): ClientSocket => new WebSocket(address);
 
 function client(t: ExecutionContext, addresses: string[], options: Partial<ClientOptions> = {}) {
   const texts: string[] = [];
@@ -66,7 +65,7 @@ for (const [name, factory] of ADAPTERS) {
     // A fan-out that believes it reached her: nothing on the server's side is amiss.
     const socket = socketOf('ann');
     socket.leave(group('g'));
-    const { sessionsIn } = core.routing;
+    const sessionsIn = core.routing.sessionsIn.bind(core.routing);
     core.routing.sessionsIn = () => 0;
     await publish(group('g'), 'x', 'two');
     await publish(group('g'), 'x', 'three');

@@ -1,10 +1,14 @@
 import type { ReplicationLimits } from '../../../src/cluster/replication/options.ts';
+import type { SweepLimits } from '../../../src/cluster/sweep/options.ts';
 import type { SeededRandom } from '../world/random.ts';
 
 /** Limits of one simulated cluster; small ones lead where the defaults would need gigabytes. */
 export interface Tuning {
   readonly intervalsMax: number;
   readonly replicator: Partial<ReplicationLimits>;
+  readonly sweep?: Partial<SweepLimits> | undefined;
+  /** 1 by default, 5 in the fast profile. */
+  readonly auditPace?: number | undefined;
 }
 
 export const DEFAULT_TUNING: Tuning = { intervalsMax: 64, replicator: {} };

@@ -3,7 +3,14 @@ import type { ChannelKey, MemberId, Uid } from '../../core/ids.ts';
 import { isLive, type Entry, type Row } from '../../core/row.ts';
 import { splitRowKey, type RowKey } from '../../core/row-key.ts';
 import type { SweepOptions } from './options.ts';
-import { contentUnder, findDot, join, liveChange, replaceEntry } from './verdict.ts';
+import {
+  contentUnder,
+  findDot,
+  join,
+  liveChange,
+  replaceEntry,
+  type LiveChange,
+} from './verdict.ts';
 import type { KeyedRow } from './wire.ts';
 
 type ApplyOptions = Pick<SweepOptions, 'replica' | 'runtime' | 'repairs' | 'collections'>;
@@ -28,7 +35,10 @@ export class Applier {
     this.#options = options;
   }
 
-  /** The keys whose live content changed. What is only in flight to this member is left to its stream. */
+  /**
+   * The keys whose live content changed, or that got evidence where no row was. What is only in flight to
+   * this member is left to its stream.
+   */
   merge({ shard, rows, peer, collections, cause }: Offer): readonly RowKey[] {
     const { replica } = this.#options;
     // Evidence that was collected since can no longer say what it kept out.
@@ -38,7 +48,7 @@ export class Applier {
     for (const [key, row] of rows) {
       const before = replica.read(key);
       const after = join(key, [before, row]);
-      const change = liveChange(before, after);
+      const change = liveChange(before, after) ?? ofEvidence(before, after);
       if (!change) continue;
       const news = after.filter((entry) => !findDot(before, entry));
       if (!news.some((entry) => this.#covers(shard, entry))) continue;
@@ -104,6 +114,11 @@ export interface RepairAbout {
   readonly peer?: MemberId | undefined;
   readonly dots: readonly Pick<Entry, 'actor' | 'counter'>[];
   readonly detail?: string | undefined;
+}
+
+function ofEvidence(before: Row, after: Row): LiveChange | undefined {
+  const isNews = before.length === 0 && after.length > 0;
+  return isNews ? { gained: [], lost: after } : undefined;
 }
 
 function lostBy(lost: readonly Entry[], after: Row): string {

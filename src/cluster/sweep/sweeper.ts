@@ -100,9 +100,10 @@ export class Sweeper implements Sweep {
           key,
           rows.map((answer) => answer.get(key) ?? []),
         );
-        if (liveChange(replica.read(key), join(key, [replica.read(key), row]))) {
-          joined.push([key, row]);
-        }
+        const ours = replica.read(key);
+        // Where nothing is left, evidence of a removal is news too: what derives from the row follows it.
+        const lacks = ours.length === 0 && row.length > 0;
+        if (lacks || liveChange(ours, join(key, [ours, row]))) joined.push([key, row]);
       }
       const about = { shard, rows: joined, collections: collected };
       changed.push(...this.#parts.applier.merge(about));
