@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { LOST_DISK } from './faults/disk-faults.ts';
 import { FAULTS } from './faults/schedule.ts';
 import type { Finding } from './model/findings.ts';
+import { minimizeFaults } from './minimize.ts';
 import { runSeed, type RunOptions, type RunResult } from './run.ts';
 
 /** Seeds that `npm run check` runs. */
@@ -13,6 +14,8 @@ interface Arguments {
   readonly seeds: number;
   readonly from: number;
   readonly check?: boolean;
+  readonly forever?: boolean;
+  readonly omit: readonly number[];
   readonly lostDisks?: boolean;
   readonly trace?: boolean;
 }
@@ -22,6 +25,10 @@ function number(text: string): number {
   return Number(text);
 }
 
+function numbers(text: string): readonly number[] {
+  return text.split(',').map(number);
+}
+
 function parse(): Arguments {
   return new Command('simulate')
     .description('Runs a whole cluster in one process, breaks it by chance, heals it, checks it.')
@@ -29,6 +36,8 @@ function parse(): Arguments {
     .option('--nodes <number>', 'nodes of the cluster', number, 3)
     .option('--seeds <number>', 'how many seeds to run', number, 20)
     .option('--from <number>', 'first of them', number, 1)
+    .option('--forever', 'seed after seed until SIGINT; the faults of a failing one are minimized')
+    .option('--omit <numbers>', 'leave these faults out, such as 3,7', numbers, [])
     .option('--check', 'the fixed seeds of the project, the first of them twice')
     .option('--lost-disks', 'also destroy disks that hold the only copy of the newest writes')
     .option('--trace', 'print every event')
@@ -36,46 +45,82 @@ function parse(): Arguments {
     .opts<Arguments>();
 }
 
-function report(result: RunResult, nodes: number): void {
-  console.error(`seed ${result.seed} with ${nodes} nodes: ${result.findings.length} findings`);
-  for (const fault of result.faults) {
-    console.error(`  ${(fault.atMs / 1000).toFixed(3).padStart(8)} s ${fault.name}: ${fault.text}`);
+function report(result: RunResult, args: Arguments, omit: readonly number[] = args.omit): void {
+  console.error(`seed ${result.seed} with ${args.nodes} nodes: ${result.findings.length} findings`);
+  for (const { number: place, atMs, name, text } of result.faults) {
+    console.error(`  ${(atMs / 1000).toFixed(3).padStart(8)} s ${place}. ${name}: ${text}`);
   }
   for (const { invariant, atMs, text } of result.findings) {
     const what = invariant === 0 ? 'broken' : `invariant ${invariant}`;
     console.error(`  ${(atMs / 1000).toFixed(3).padStart(8)} s ${what}: ${text}`);
   }
-  console.error(`  replay: npm run simulate -- --seed ${result.seed} --nodes ${nodes} --trace`);
+  const less = `${omit.length > 0 ? ` --omit ${omit.join()}` : ''}${args.lostDisks ? ' --lost-disks' : ''}`;
+  const command = `npm run simulate -- --seed ${result.seed} --nodes ${args.nodes}${less}`;
+  console.error(`  replay: ${command} --trace`);
+}
+
+/** Runs of one failing seed: at a second or two each, a minute. */
+const MINIMIZE_RUNS_MAX = 60;
+
+/** The failing run with as few faults as still fail with one of the same invariants. */
+async function minimize(result: RunResult, options: RunOptions, args: Arguments): Promise<void> {
+  const broken = new Set(result.findings.map(({ invariant }) => invariant));
+  const all = result.faults.map((fault) => fault.number);
+  const omitted = (kept: readonly number[]): number[] => [
+    ...args.omit,
+    ...all.filter((place) => !kept.includes(place)),
+  ];
+  let smallest: RunResult | undefined;
+  const fails = async (kept: readonly number[]): Promise<boolean> => {
+    const next = await run({ ...options, omit: new Set(omitted(kept)) });
+    if (!next.findings.some(({ invariant }) => broken.has(invariant))) return false;
+    smallest = next;
+    return true;
+  };
+  const { kept, runs, minimal } = await minimizeFaults(all, fails, MINIMIZE_RUNS_MAX);
+  const how = minimal ? 'none of them can be left out' : 'more may be left out';
+  console.error(`  ${kept.length} of ${all.length} faults are enough, after ${runs} runs: ${how}`);
+  if (smallest) report(smallest, args, omitted(kept));
 }
 
 async function main(): Promise<number> {
   const args = parse();
-  const seeds = seedsOf(args);
-  const print = args.trace ? (line: string): void => console.log(line) : undefined;
+  let [done, failed, stopped] = [0, 0, false];
+  if (args.forever) process.once('SIGINT', () => (stopped = true));
   const startedMs = performance.now();
-  let failed = 0;
-  for (const seed of seeds) {
-    const faults = args.lostDisks ? [...FAULTS, LOST_DISK] : FAULTS;
-    const options: RunOptions = { seed, nodes: args.nodes, print, faults, tuned: true };
+  const summary = (): string => {
+    const pace = Math.round(done / ((performance.now() - startedMs) / 60_000));
+    return `${done - failed} seeds passed, ${failed} failed, ${pace} seeds a minute`;
+  };
+  for (const seed of seedsOf(args)) {
+    const options = optionsOf(args, seed);
     let result = await run(options);
-    if (args.check && seed === seeds[0]) result = await twice(result, options);
+    if (args.check && done === 0) result = await twice(result, options);
+    done += 1;
     if (result.findings.length > 0) {
       failed += 1;
-      report(result, args.nodes);
-    } else if (seeds.length === 1) {
+      report(result, args);
+      if (args.forever && !stopped) await minimize(result, options, args);
+    } else if (args.seed !== undefined) {
       console.log(describe(result));
     }
+    if (stopped) break;
+    if (args.forever && done % 100 === 0) console.log(`up to seed ${seed}: ${summary()}`);
   }
-  const minutes = (performance.now() - startedMs) / 60_000;
-  const pace = `${Math.round(seeds.length / minutes)} seeds a minute`;
-  console.log(`${seeds.length - failed} seeds passed, ${failed} failed, ${pace}`);
+  console.log(summary());
   return failed === 0 ? 0 : 1;
 }
 
-function seedsOf(args: Arguments): readonly number[] {
-  if (args.seed !== undefined) return [args.seed];
-  if (args.check) return CHECK_SEEDS;
-  return Array.from({ length: args.seeds }, (_, index) => args.from + index);
+function optionsOf(args: Arguments, seed: number): RunOptions {
+  const faults = args.lostDisks ? [...FAULTS, LOST_DISK] : FAULTS;
+  const print = args.trace ? (line: string): void => console.log(line) : undefined;
+  return { seed, nodes: args.nodes, print, faults, tuned: true, omit: new Set(args.omit) };
+}
+
+function* seedsOf(args: Arguments): Iterable<number> {
+  if (args.seed !== undefined) yield args.seed;
+  else if (args.check) yield* CHECK_SEEDS;
+  else for (let i = 0; args.forever || i < args.seeds; i++) yield args.from + i;
 }
 
 /** What is thrown where no code under test can catch it ends the seed, not the program. */

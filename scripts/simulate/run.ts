@@ -16,6 +16,10 @@ export interface RunOptions extends SimulationOptions {
   readonly faultMeanMs?: number | undefined;
   /** Chosen from; all by default. */
   readonly faults?: readonly Fault[] | undefined;
+  /** Numbers of faults to leave out. */
+  readonly omit?: ReadonlySet<number> | undefined;
+  /** Called once the cluster is made: for tests that plant a bug. */
+  readonly prepare?: ((sim: Simulation) => void) | undefined;
 }
 
 export interface RunResult {
@@ -43,8 +47,10 @@ const AFTERMATH_MS = 1_500;
  */
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const sim = new Simulation(options);
-  const faults = new FaultSchedule(sim, { faults: options.faults, meanMs: options.faultMeanMs });
+  const { faultMeanMs: meanMs, omit } = options;
+  const faults = new FaultSchedule(sim, { faults: options.faults, meanMs, omit });
   const { world } = sim;
+  options.prepare?.(sim);
   const healedAtMs = await phases(sim, faults, options.faultsMs ?? 25_000);
   return {
     seed: options.seed,

@@ -14,6 +14,8 @@ export const FAULTS: readonly Fault[] = [
 ];
 
 export interface AppliedFault {
+  /** Its place in the schedule, from 1: what `--omit` names. */
+  readonly number: number;
   readonly atMs: number;
   readonly name: string;
   readonly text: string;
@@ -23,24 +25,34 @@ interface Undoing {
   task: (() => void) | undefined;
 }
 
-/** Breaks the world by chance until it is told to heal it. */
+export interface ScheduleOptions {
+  readonly faults?: readonly Fault[] | undefined;
+  readonly meanMs?: number | undefined;
+  /** Numbers of faults that are left out; all others come when, where and how they came with them. */
+  readonly omit?: ReadonlySet<number> | undefined;
+}
+
+/**
+ * Breaks the world by chance until it is told to heal it. Each fault draws from a stream of its own, so
+ * that one can be left out without another one in the place of every later one.
+ */
 export class FaultSchedule {
   readonly #sim: Simulation;
   readonly #random: SeededRandom;
   readonly #faults: readonly Fault[];
   readonly #meanMs: number;
+  readonly #omit: ReadonlySet<number>;
   readonly #applied: AppliedFault[] = [];
   readonly #undoings = new Set<Undoing>();
+  #number = 0;
   #stopped = false;
 
-  constructor(
-    sim: Simulation,
-    options: { faults?: readonly Fault[] | undefined; meanMs?: number | undefined } = {},
-  ) {
+  constructor(sim: Simulation, options: ScheduleOptions = {}) {
     this.#sim = sim;
     this.#random = sim.world.random.fork('faults');
     this.#faults = options.faults ?? FAULTS;
     this.#meanMs = options.meanMs ?? 1_500;
+    this.#omit = options.omit ?? new Set();
   }
 
   get applied(): readonly AppliedFault[] {
@@ -50,26 +62,30 @@ export class FaultSchedule {
   /** Applies faults at random; `onFault` is told after each. */
   start(onFault: (fault: AppliedFault) => void): void {
     if (this.#faults.length === 0) return;
-    this.#sim.world.after(this.#random.exponential(this.#meanMs), 'next fault', () => {
+    this.#number += 1;
+    const number = this.#number;
+    const random = this.#random.fork(`fault ${number}`);
+    this.#sim.world.after(random.exponential(this.#meanMs), 'next fault', () => {
       if (this.#stopped) return;
-      const fault = this.#random.pickWeighted(
-        this.#faults.map((one) => [one.weight, one] as const),
-      );
-      const applied = this.apply(fault);
+      const fault = random.pickWeighted(this.#faults.map((one) => [one.weight, one] as const));
+      const applied = this.#omit.has(number) ? undefined : this.#apply(fault, { number, random });
       if (applied) onFault(applied);
       this.start(onFault);
     });
   }
 
-  apply(fault: Fault): AppliedFault | undefined {
+  #apply(
+    fault: Fault,
+    { number, random }: { number: number; random: SeededRandom },
+  ): AppliedFault | undefined {
     const text = fault.apply({
       sim: this.#sim,
-      random: this.#random,
+      random,
       later: (delayMs, task) => this.#later(delayMs, task),
       isHealed: () => this.#stopped,
     });
     if (text === undefined) return undefined;
-    const applied = { atMs: this.#sim.world.nowMs, name: fault.name, text };
+    const applied = { number, atMs: this.#sim.world.nowMs, name: fault.name, text };
     this.#applied.push(applied);
     this.#sim.world.note(`fault: ${fault.name}`, () => text);
     return applied;
