@@ -31,6 +31,10 @@ export class SetWorkload {
     this.#random = random;
   }
 
+  acknowledgedSoFar(): number {
+    return this.elements.filter(({ add }) => add === 'acknowledged').length;
+  }
+
   note(what: string, more: Omit<HistoryLine, 'what' | 'atMs'> = {}): void {
     this.history.push({ atMs: Math.round(performance.now() - this.#startedMs), what, ...more });
   }

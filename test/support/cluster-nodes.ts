@@ -15,6 +15,13 @@ export interface ClusterOptions {
   readonly readyTimeoutMs?: number;
   /** False: the nodes are not started, the test does it. */
   readonly start?: boolean;
+  /** Stands before the peer ports and etcd: each gives the port that others are told instead. */
+  readonly network?:
+    | {
+        beforePeer(port: number): Promise<number>;
+        beforeEtcd(port: number): Promise<number>;
+      }
+    | undefined;
 }
 
 export interface NodeAddresses {
@@ -50,7 +57,10 @@ export async function createNodes(
   etcdUrl: string | undefined,
 ): Promise<readonly ClusterNode[]> {
   const ports = await freePorts(options.nodes);
-  const members = ports.map(toMember);
+  const fronts = await Promise.all(
+    ports.map(({ peer }) => options.network?.beforePeer(peer) ?? Promise.resolve(peer)),
+  );
+  const members = ports.map((own, index) => toMember({ ...own, peer: fronts[index]! }, index));
   return ports.map((own, index) => {
     const member = members[index]!;
     const home = join(folder, member.id);
@@ -64,7 +74,7 @@ export async function createNodes(
         client: { port: own.client },
         http: { port: own.http },
         admin: { port: own.admin },
-        peer: { port: own.peer },
+        peer: { port: own.peer, advertise: member.peer_address },
       },
       log: { level: 'debug', pretty: 'never' },
     };

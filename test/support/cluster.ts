@@ -48,7 +48,10 @@ async function createCluster(options: ClusterOptions): Promise<TestCluster> {
   endWithParent();
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'));
   const etcd = options.etcd ? await startEtcd() : undefined;
-  const nodes = createNodes(options, folder, etcd && `http://${etcd.endpoint}`);
+  const etcdPort = etcd && Number(etcd.endpoint.split(':')[1]);
+  const front = etcdPort === undefined ? undefined : await options.network?.beforeEtcd(etcdPort);
+  const endpoint = front === undefined ? etcd?.endpoint : `127.0.0.1:${front}`;
+  const nodes = createNodes(options, folder, endpoint && `http://${endpoint}`);
   return new TestCluster(await nodes, { etcd, folder, options });
 }
 
