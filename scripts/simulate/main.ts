@@ -151,6 +151,7 @@ const NOTHING: Omit<RunResult, 'seed' | 'findings'> = {
   messages: 0,
   rebuilds: 0,
   convergedMs: undefined,
+  damageHealed: 0,
 };
 
 /** Invariant 14: the same seed gives the same trace. */

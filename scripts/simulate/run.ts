@@ -1,4 +1,4 @@
-import { allRows, checkEqual, isConverged } from './checks/convergence.ts';
+import { allRows, checkEqual, isConverged, isSweptClean } from './checks/convergence.ts';
 import { checkDelivered, checkStored } from './checks/messages.ts';
 import { checkTopics, checkUsers } from './checks/subscriptions.ts';
 import { checkLimits, checkLiveness, checkVectors } from './checks/vectors.ts';
@@ -32,11 +32,13 @@ export interface RunResult {
   readonly operations: number;
   readonly messages: number;
   readonly rebuilds: number;
-  /** Virtual ms from heal to equal tables. */
+  /** Virtual ms from heal to equal tables, nothing damaged, and clean sweeps between all. */
   readonly convergedMs: number | undefined;
+  /** Rows that were damaged behind a node's back and healed. */
+  readonly damageHealed: number;
 }
 
-/** Everything is equal and delivered this long after the heal. Virtual ms. */
+/** Everything is equal, repaired, found equal by sweeps and delivered this long after the heal. Virtual ms. */
 export const HEALED_WITHIN_MS = 30_000;
 const CALM_MS = 4_000;
 const AFTERMATH_MS = 1_500;
@@ -62,6 +64,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     messages: sim.messages.acknowledged().length,
     rebuilds: sim.nodes.reduce((sum, node) => sum + node.rebuilds, 0),
     convergedMs: healedAtMs,
+    damageHealed: sim.damage.healed,
   };
 }
 
@@ -83,9 +86,16 @@ async function phases(
   sim.backend.fallQuiet();
   for (const client of sim.clients) client.fallQuiet();
   const healMs = world.nowMs;
-  const quiet = (): boolean => isConverged(sim) && sim.clients.every((client) => client.isSettled);
-  const healed = await world.runUntil(quiet, HEALED_WITHIN_MS);
+  const settled = (): boolean =>
+    isConverged(sim) && sim.clients.every((client) => client.isSettled);
+  const whole = (): boolean => {
+    if (!settled()) return false;
+    sim.damage.look();
+    return sim.damage.open().length === 0 && isSweptClean(sim, healMs);
+  };
+  const healed = await world.runUntil(whole, HEALED_WITHIN_MS);
   if (!healed) sim.findings.report(3, `not equal ${HEALED_WITHIN_MS} ms after the heal`);
+  for (const text of sim.damage.describe()) sim.findings.report(7, `still damaged: ${text}`);
   const convergedMs = healed ? world.nowMs - healMs : undefined;
   if (healed) await lastMessages(sim);
   await checkEnd(sim);
@@ -107,6 +117,7 @@ async function lastMessages(sim: Simulation): Promise<void> {
 
 /** What holds at any time. */
 export function checkNow(sim: Simulation): void {
+  sim.damage.look();
   checkVectors(sim);
   checkLimits(sim);
 }

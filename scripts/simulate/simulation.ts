@@ -9,6 +9,7 @@ import { SimulatedClient } from './clients/client.ts';
 import type { SimulatedSession } from './clients/session.ts';
 import { SimulatedNode, type NodeRun } from './cluster/node.ts';
 import { DEFAULT_TUNING, drawTuning, type Tuning } from './cluster/tuning.ts';
+import { DamageLedger } from './model/damage.ts';
 import { Findings } from './model/findings.ts';
 import { MessageTruth, sendKeyOf, type Sending } from './model/message-truth.ts';
 import { SubscriptionTruth } from './model/subscription-truth.ts';
@@ -57,6 +58,7 @@ export class Simulation {
   readonly subscriptions = new SubscriptionTruth();
   readonly messages = new MessageTruth();
   readonly sessions: SimulatedSession[] = [];
+  readonly damage: DamageLedger;
   readonly presentsAll: boolean;
   readonly limits: SimulationLimits;
   /** Nodes that clients call no more for the moment. */
@@ -67,7 +69,8 @@ export class Simulation {
     this.world = new World(options.seed, options.print);
     this.findings = new Findings(this.world);
     this.presentsAll = options.onlyNewestReceipts !== true;
-    this.registry = new WriteRegistry(this.findings);
+    this.damage = new DamageLedger(this);
+    this.registry = new WriteRegistry(this.findings, (key) => this.damage.isAltered(key));
     const members = Array.from({ length: options.nodes }, (_, index) => memberOf(index));
     this.etcd = new SimulatedEtcd(this.world, members);
     this.network = new SimulatedNetwork({
@@ -135,6 +138,7 @@ export class Simulation {
 
   onDiskLost(node: SimulatedNode): void {
     node.diskLostMs = this.world.nowMs;
+    this.damage.onDiskLost(node);
     this.subscriptions.forget(node.id);
   }
 
@@ -154,6 +158,7 @@ export class Simulation {
   onWritesLost(node: SimulatedNode, isLost: (dot: Dot) => boolean): void {
     for (const write of this.registry.all()) {
       if (!isLost(write.dot)) continue;
+      this.registry.onLost(write);
       const [channel, second, third] = splitRowKey(write.key)!.parts as [
         ChannelKey,
         string,

@@ -161,6 +161,11 @@ export class MemoryStoreLocation implements StoreLocation {
     return there;
   }
 
+  /** A row that nobody wrote, or other bytes in the place of one. */
+  putBehindBack(key: string, value: Uint8Array): void {
+    this.#rows.set(key, value);
+  }
+
   /** Changes one bit of a row's value. False where the row is not on the disk or has no such bit. */
   flipBit(key: string, bit = 0): boolean {
     const value = this.#rows.get(key);

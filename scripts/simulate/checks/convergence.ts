@@ -21,6 +21,15 @@ export function isConverged(sim: Simulation): boolean {
   );
 }
 
+/** True where every node has found every shard equal with every peer, in a sweep since `sinceMs`. */
+export function isSweptClean(sim: Simulation, sinceMs: number): boolean {
+  const limitMs = sim.world.nowMs - sinceMs;
+  return sim.nodes.every(({ core }) => {
+    const ages = core?.sweeps.sweep.unverifiedAges() ?? [];
+    return core !== undefined && ages.every(({ ageMs }) => ageMs <= limitMs);
+  });
+}
+
 /** Every row of every shard, in key order. */
 export async function allRows(core: NodeCore): Promise<Map<RowKey, Row>> {
   const rows = new Map<RowKey, Row>();

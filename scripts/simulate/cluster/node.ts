@@ -1,7 +1,7 @@
 import type { DotRange } from '../../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
 import type { Member } from '../../../src/core/member.ts';
-import { isLive } from '../../../src/core/row.ts';
+import { EMPTY_ROW, isLive, type Row } from '../../../src/core/row.ts';
 import { denyKey, type RowKey } from '../../../src/core/row-key.ts';
 import { VersionVector } from '../../../src/core/version-vector.ts';
 import { createNodeCore, type NodeCore } from '../../../src/node/core.ts';
@@ -12,6 +12,7 @@ import { finishRebuild } from '../../../src/node/rebuild.ts';
 import { CLOSED_RANGE, VECTOR_RANGE } from '../../../src/storage/layout.ts';
 import { MemoryStoreLocation, type Crash } from '../../../src/storage/memory-store.ts';
 import type { Store } from '../../../src/storage/port.ts';
+import { decodeRow } from '../../../src/storage/row-codec.ts';
 import { addVectorRows } from '../../../src/storage/stored-vector.ts';
 import { SimulatedFanout } from '../clients/session.ts';
 import type { Findings } from '../model/findings.ts';
@@ -94,6 +95,21 @@ export class SimulatedNode {
 
   hasSeen(range: DotRange): boolean {
     return this.#run?.core?.replica.covers(range) ?? false;
+  }
+
+  /**
+   * The row as the running store has it, past everything that verifies and repairs what is read: a check
+   * must not find for the node what it should find itself. Undefined where it cannot be decoded.
+   */
+  peek(key: RowKey): Row | undefined {
+    const bytes = this.#run?.store?.get(key);
+    if (!bytes) return EMPTY_ROW;
+    const decoded = decodeRow(key, bytes);
+    return decoded.ok ? decoded.row : undefined;
+  }
+
+  has(key: string): boolean {
+    return this.#run?.store?.get(key) !== undefined;
   }
 
   /** What its disk says it has seen, whether a process runs or not. */

@@ -9,9 +9,14 @@ import type { Fault, FaultContext } from './fault.ts';
  */
 export function isCoveredElsewhere(sim: Simulation, node: SimulatedNode): boolean {
   if (node.owesRebuild()) return false;
+  const damage = sim.damage.open();
+  // Content that was altered is put right by the majority: nobody may be missing.
+  if (damage.some(({ kind }) => kind === 'altered')) return false;
+  const isWhole = (other: SimulatedNode): boolean =>
+    other !== node && !other.owesRebuild() && damage.every((each) => each.node !== other);
   const rows = [...node.vectorOnDisk().rows()];
   return sim.nodes.some(
-    (other) => other !== node && other.vectorOnDisk().missing(rows).length === 0,
+    (other) => isWhole(other) && other.vectorOnDisk().missing(rows).length === 0,
   );
 }
 
@@ -62,6 +67,7 @@ export const LOST_DISK: Fault = {
   apply({ sim, random, later }) {
     const node = random.pick(sim.nodes);
     if (sim.nodes.length < 2 || node.owesRebuild()) return undefined;
+    if (sim.damage.open().length > 0) return undefined;
     node.kill();
     const others = sim.nodes.filter((other) => other !== node).map((other) => other.vectorOnDisk());
     const lost = node.vectorOnDisk();
@@ -95,6 +101,7 @@ const backup: Fault = {
   weight: 4,
   apply({ sim, random }) {
     const node = random.pick(sim.nodes);
+    if (sim.damage.open().some((damage) => damage.node === node)) return undefined;
     snapshots.set(node, node.disk.snapshot());
     return node.id;
   },

@@ -1,5 +1,6 @@
 import type { Simulation } from '../simulation.ts';
 import type { SeededRandom } from '../world/random.ts';
+import { DAMAGE_FAULTS } from './damage-faults.ts';
 import { DISK_FAULTS } from './disk-faults.ts';
 import { ETCD_FAULTS } from './etcd-faults.ts';
 import type { Fault } from './fault.ts';
@@ -11,6 +12,7 @@ export const FAULTS: readonly Fault[] = [
   ...NETWORK_FAULTS,
   ...DISK_FAULTS,
   ...ETCD_FAULTS,
+  ...DAMAGE_FAULTS,
 ];
 
 export interface AppliedFault {

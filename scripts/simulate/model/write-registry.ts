@@ -19,11 +19,15 @@ const encoder = new TextEncoder();
 /** Every write that any node ever made, by its dot: what the nodes say is held against it. */
 export class WriteRegistry {
   readonly #findings: Findings;
+  readonly #isAltered: (key: RowKey) => boolean;
   readonly #writes = new Map<string, KnownWrite>();
   readonly #byKey = new Map<RowKey, KnownWrite[]>();
+  readonly #lost = new Set<string>();
 
-  constructor(findings: Findings) {
+  /** `isAltered`: somebody has changed the row behind a node's back, and it is not healed yet. */
+  constructor(findings: Findings, isAltered: (key: RowKey) => boolean = () => false) {
     this.#findings = findings;
+    this.#isAltered = isAltered;
   }
 
   get size(): number {
@@ -64,6 +68,15 @@ export class WriteRegistry {
   isApplied(write: KnownWrite, row: Row): boolean {
     const merged = mergeRows(KINDS[kindOf(write.key)!].policy, row, [write.entry]);
     return dotsOf(merged) === dotsOf(row);
+  }
+
+  /** It went with the only disk that claimed it. */
+  onLost({ dot }: KnownWrite): void {
+    this.#lost.add(formatDot(dot));
+  }
+
+  isLost({ dot }: KnownWrite): boolean {
+    return this.#lost.has(formatDot(dot));
   }
 
   /** Writes that have seen this one, and those that have seen them. */
@@ -107,7 +120,7 @@ export class WriteRegistry {
       const list = this.#byKey.get(key);
       if (list) list.push(write);
       else this.#byKey.set(key, [write]);
-    } else if (known.hash !== hash) {
+    } else if (known.hash !== hash && !this.#isAltered(key)) {
       const keys = `${JSON.stringify(known.key)} and ${JSON.stringify(key)}`;
       this.#findings.report(1, `dot ${name} names two writes, of ${keys}, at ${where}`);
     }
