@@ -4,6 +4,7 @@ import type { ChannelKey, MemberId, Uid } from '../../src/core/ids.ts';
 import type { Member } from '../../src/core/member.ts';
 import { splitRowKey } from '../../src/core/row-key.ts';
 import { checkDisks } from './checks/acknowledgement.ts';
+import { checkCollected } from './checks/evidence.ts';
 import { SimulatedBackend, type Ban } from './clients/backend.ts';
 import { SimulatedClient } from './clients/client.ts';
 import type { SimulatedSession } from './clients/session.ts';
@@ -92,6 +93,7 @@ export class Simulation {
           findings: this.findings,
           slots,
           tuning,
+          onStaged: (node, changes) => checkCollected(this, node, changes),
           onRunEnded: (run) => this.#onRunEnded(run),
           onDiskLost: (node) => this.onDiskLost(node),
         }),

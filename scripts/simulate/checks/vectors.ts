@@ -1,6 +1,7 @@
 import { isLive } from '../../../src/core/row.ts';
 import { formatDot } from '../../../src/core/dot.ts';
 import type { NodeCore } from '../../../src/node/core.ts';
+import type { KnownWrite } from '../model/write-registry.ts';
 import type { Simulation } from '../simulation.ts';
 import { cutOf, lacksEffect, vectorOf } from './effects.ts';
 
@@ -57,8 +58,7 @@ export function checkLiveness(
         vector.covers(dot.actor, dot.shard, dot.counter);
       const expected = sim.registry.shouldBeLive(key, isHere);
       const live = isLive(core.replica.read(key));
-      const survives = (write: KnownWrite): boolean =>
-        isHere(write) && !sim.registry.isLost(write);
+      const survives = (write: KnownWrite): boolean => isHere(write) && !sim.registry.isLost(write);
       if (live === expected || live === sim.registry.shouldBeLive(key, survives)) continue;
       const text = `${JSON.stringify(key)} is ${expected ? 'gone' : 'back'} at ${name}`;
       sim.findings.report(expected ? 4 : 6, text);

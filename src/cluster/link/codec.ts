@@ -126,12 +126,14 @@ function write(out: unknown[], message: PeerMessage): void {
       out.push(message.request, message.more, message.vectorHash);
       writeVector(out, message.changed);
       writeRanges(out, message.covered);
+      writeRanges(out, message.collected);
       return writeOperations(out, message.operations);
     case 'snapshot-wanted':
       return void out.push(message.request, message.shard, message.after ?? null, message.bytesMax);
     case 'snapshot-rows':
       out.push(message.request, message.shard, message.last);
       writeVector(out, message.vector);
+      writeRanges(out, message.collected);
       return writeRows(out, message.rows);
     case 'interest':
       return writeInterest(out, message);
@@ -175,8 +177,8 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
       const [request, more] = [fields.integer('request'), fields.flag('more')];
       const vectorHash = fields.integer('vectorHash');
       const [changed, covered] = [readVector(fields), readRanges(fields)];
-      const operations = readOperations(fields);
-      return { type, request, more, vectorHash, changed, covered, operations };
+      const [collected, operations] = [readRanges(fields), readOperations(fields)];
+      return { type, request, more, vectorHash, changed, covered, collected, operations };
     }
     case 'snapshot-wanted': {
       const [request, shard] = [fields.integer('request'), fields.shard()];
@@ -187,8 +189,8 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
     case 'snapshot-rows': {
       const [request, shard] = [fields.integer('request'), fields.shard()];
       const last = fields.flag('last');
-      const vector = readVector(fields);
-      return { type, request, shard, last, vector, rows: readRows(fields, shard) };
+      const [vector, collected] = [readVector(fields), readRanges(fields)];
+      return { type, request, shard, last, vector, collected, rows: readRows(fields, shard) };
     }
     case 'interest':
       return readInterest(fields);

@@ -113,6 +113,8 @@ export interface Pulled {
   readonly request: number;
   readonly operations: readonly Operation[];
   readonly covered: readonly DotRange[];
+  /** The parts of the asked ranges below the sender's cut: evidence of theirs may have been collected. */
+  readonly collected: readonly DotRange[];
   readonly changed: readonly VectorRow[];
   readonly vectorHash: number;
   /** More of the asked ranges is there: ask again for the rest. */
@@ -135,6 +137,8 @@ export interface SnapshotRows {
   readonly shard: number;
   readonly rows: readonly (readonly [RowKey, Row])[];
   readonly vector: readonly VectorRow[];
+  /** With the last chunk: the sender's cut in this shard. */
+  readonly collected: readonly DotRange[];
   readonly last: boolean;
 }
 

@@ -1,5 +1,6 @@
 import { pack, unpack } from 'msgpackr';
 import { contextOfRanges, type Context } from '../../core/context.ts';
+import type { DotRange } from '../../core/dot.ts';
 import { withoutEvidence } from '../../core/evidence.ts';
 import { parseActorId } from '../../core/ids.ts';
 import { SHARDS } from '../../core/placement.ts';
@@ -54,6 +55,17 @@ export function adoptCut(replica: Replica, rows: readonly VectorRow[]): void {
   const before = cut.hash();
   cut.addAll(rows);
   if (cut.hash() !== before) replica.setFact(CUT_FACT, pack([...cut.rows()]));
+}
+
+/**
+ * The part of a peer's cut that its answer rests on. Call it before the answer is claimed: who claims a
+ * dot whose evidence is collected and does not know so takes a lagging store's old row for its own loss.
+ */
+export function adoptCollected(replica: Replica, ranges: readonly DotRange[]): void {
+  if (ranges.length === 0) return;
+  const vector = new VersionVector(Number.POSITIVE_INFINITY);
+  for (const range of ranges) vector.add(range);
+  adoptCut(replica, [...vector.rows()]);
 }
 
 /** What is on this disk of a shard. */

@@ -4,6 +4,7 @@ import type { VersionVector } from '../../../core/version-vector.ts';
 import type { Runtime, Timer } from '../../../runtime/port.ts';
 import type { Replica } from '../../../storage/replica-port.ts';
 import type { Pulled } from '../../link/message.ts';
+import { adoptCollected } from '../../sweep/evidence.ts';
 import type { LinkEnd } from '../link-end.ts';
 import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from '../options.ts';
 import { intersect, placeOf, planPull, subtract, type Deferred } from './pull-plan.ts';
@@ -108,6 +109,7 @@ export class Puller {
     if (!outstanding || outstanding.request !== answer.request) return;
     outstanding.timer.cancel();
     this.#outstanding = undefined;
+    adoptCollected(replica, intersect(answer.collected, outstanding.ranges));
     const covered = intersect(answer.covered, outstanding.ranges);
     const absent = placesWithAbsent(covered, answer.operations);
     const { staged, refused, later } = this.#takeOperations(answer, absent);

@@ -1,8 +1,11 @@
 import type { Pull, SnapshotWanted } from '../../link/message.ts';
-import type { VectorRow } from '../../../core/version-vector.ts';
+import type { DotRange } from '../../../core/dot.ts';
+import { rangesOf, type VectorRow } from '../../../core/version-vector.ts';
+import { readCut } from '../../sweep/evidence.ts';
 import type { Replica } from '../../../storage/replica-port.ts';
 import type { LinkEnd } from '../link-end.ts';
 import type { ReplicationLimits, ReplicatorOptions } from '../options.ts';
+import { intersect } from './pull-plan.ts';
 
 export interface RangeServerOptions {
   readonly replica: Replica;
@@ -34,7 +37,8 @@ export class RangeServer {
       const more = answer.more || asked.length < ranges.length;
       const report = { changed: replica.durableChanges(end.cursor), vectorHash: 0 };
       report.vectorHash = end.reportedHash = replica.durableHash();
-      end.send({ type: 'pulled', request, ...answer, ...report, more });
+      const collected = intersect(asked, this.#cut());
+      end.send({ type: 'pulled', request, ...answer, ...report, collected, more });
     });
   }
 
@@ -53,8 +57,14 @@ export class RangeServer {
       // A row that cannot be read is not in the answer: nothing may be claimed on it, pulls fill the rest.
       if (damaged) this.#snapshot = { shard, vector: [] };
       const vector = damaged ? [] : snapshot.vector;
-      end.send({ type: 'snapshot-rows', request, shard, rows, vector, last });
+      const collected = last ? this.#cut().filter((range) => range.shard === shard) : [];
+      end.send({ type: 'snapshot-rows', request, shard, rows, vector, collected, last });
     });
+  }
+
+  /** Read after the rows: it was raised before anything went that they may lack. */
+  #cut(): readonly DotRange[] {
+    return readCut(this.#options.replica).flatMap(rangesOf);
   }
 
   #serve<Answer>(reading: Promise<Answer>, answer: (value: Answer) => void): void {

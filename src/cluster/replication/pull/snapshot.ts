@@ -1,9 +1,11 @@
+import type { DotRange } from '../../../core/dot.ts';
 import { SHARDS } from '../../../core/placement.ts';
 import { rangesOf, type VectorRow } from '../../../core/version-vector.ts';
 import type { Runtime, Timer } from '../../../runtime/port.ts';
 import type { RowKey } from '../../../core/row-key.ts';
 import type { Replica } from '../../../storage/replica-port.ts';
 import type { SnapshotRows } from '../../link/message.ts';
+import { adoptCollected } from '../../sweep/evidence.ts';
 import type { LinkEnd } from '../link-end.ts';
 import type { ReplicationCounters, ReplicationLimits, ReplicatorOptions } from '../options.ts';
 
@@ -54,7 +56,8 @@ export class Snapshot {
     return this.#next(end);
   }
 
-  received(end: LinkEnd, { request, shard, rows, vector, last }: SnapshotRows): void {
+  received(end: LinkEnd, answer: SnapshotRows): void {
+    const { request, shard, rows, vector, last } = answer;
     const run = this.#run;
     if (!run || run.end !== end || run.request !== request || run.shard !== shard) return;
     run.timer?.cancel();
@@ -71,7 +74,7 @@ export class Snapshot {
     try {
       this.#options.replica.mergeRows(rows, () => {
         if (this.#run !== run) return;
-        if (last) this.#adopt(run);
+        if (last) this.#adopt(run, answer.collected);
         else this.#ask(run, lastKey);
       });
     } catch (error) {
@@ -87,8 +90,12 @@ export class Snapshot {
     this.#options.onEnd();
   }
 
-  #adopt(run: Run): void {
+  #adopt(run: Run, collected: readonly DotRange[]): void {
     this.#shards.delete(run.shard);
+    adoptCollected(
+      this.#options.replica,
+      collected.filter((range) => range.shard === run.shard),
+    );
     this.#options.counters.snapshots += 1;
     this.#options.replica.cover((run.vector ?? []).flatMap(rangesOf), () => {
       if (this.#run !== run) return;
