@@ -49,14 +49,18 @@ export async function allRows(core: NodeCore): Promise<Map<RowKey, Row>> {
  * After heal the same is live in every replica, dot by dot and byte by byte. Evidence is not compared:
  * each member collects it for itself.
  */
-export function checkEqual(sim: Simulation, tables: ReadonlyMap<string, Map<RowKey, Row>>): void {
+export function checkEqual(
+  sim: Simulation,
+  tables: ReadonlyMap<string, Map<RowKey, Row>>,
+  invariant: 3 | 10 = 3,
+): void {
   const [[firstName, first] = ['', new Map<RowKey, Row>()], ...others] = tables;
   for (const [name, table] of others) {
     for (const key of new Set([...first.keys(), ...table.keys()])) {
       const [a, b] = [describe(first.get(key)), describe(table.get(key))];
       if (a === b) continue;
       const where = `${firstName} has ${a}, ${name} has ${b}`;
-      sim.findings.report(3, `${JSON.stringify(key)} differs: ${where}`);
+      sim.findings.report(invariant, `${JSON.stringify(key)} differs: ${where}`);
     }
   }
 }

@@ -11,6 +11,7 @@ import { openStore } from '../../../src/node/open-store.ts';
 import { finishRebuild } from '../../../src/node/rebuild.ts';
 import { CLOSED_RANGE, VECTOR_RANGE } from '../../../src/storage/layout.ts';
 import { MemoryStoreLocation, type Crash } from '../../../src/storage/memory-store.ts';
+import type { Change } from '../../../src/storage/replica-port.ts';
 import type { Store } from '../../../src/storage/port.ts';
 import { decodeRow } from '../../../src/storage/row-codec.ts';
 import { addVectorRows } from '../../../src/storage/stored-vector.ts';
@@ -31,6 +32,8 @@ export interface Surroundings {
   readonly findings: Findings;
   readonly slots: number;
   readonly tuning: Tuning;
+  /** Rows as they change, before anything of it is on the disk. */
+  readonly onStaged: (node: SimulatedNode, changes: readonly Change[]) => void;
   /** A run has ended: its sessions are gone. */
   readonly onRunEnded: (run: NodeRun) => void;
   /** What the node knew is gone with its disk, or was set aside. */
@@ -64,6 +67,7 @@ export class SimulatedNode {
   #run: NodeRun | undefined;
   #runs = 0;
   #rebuilds = 0;
+  #repairs = 0;
 
   constructor(member: Member, around: Surroundings) {
     this.member = member;
@@ -86,6 +90,17 @@ export class SimulatedNode {
 
   get rebuilds(): number {
     return this.#rebuilds;
+  }
+
+  /** Divergences that its audits and sweeps have told of. */
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  /** Its disk was destroyed, and it has not caught up again. */
+  isBeingFilled(): boolean {
+    if (this.diskLostMs === Number.NEGATIVE_INFINITY) return false;
+    return this.#run?.core?.replicator.mayWrite() !== true || this.owesRebuild();
   }
 
   /** The core, where a process runs that is not paused and has started. */
@@ -230,8 +245,10 @@ export class SimulatedNode {
     for (const key of registry.keys()) {
       if (key[0] === 'd' && isLive(core.replica.read(key))) run.denials.add(key);
     }
+    core.repairs.add({ onRepair: () => (this.#repairs += 1) });
     core.replica.addListener({
       onSubmitted: (operation) => registry.see(operation, `${this.id} (own)`),
+      onStaged: (changes) => this.#around.onStaged(this, changes),
       onDurable: ({ operation, changes }) => {
         if (operation) registry.see(operation, run.process.name);
         for (const { key, after } of changes) {
