@@ -59,17 +59,21 @@ async function readRange(
   const { actor, shard, from, to } = range;
   let coveredFrom = from;
   let group: Group | undefined;
-  const flush = (): void => {
+  let flushed = 0;
+  // Up to `before` at most: from there on another operation has the counters.
+  const flush = (before: number): void => {
     if (!group) return;
-    const end = group.first + group.count - 1;
+    const end = Math.min(endOf(group), before - 1);
     if (group.lost) {
-      if (group.first > coveredFrom) {
-        answer.covered.push({ actor, shard, from: coveredFrom, to: group.first - 1 });
+      if (group.from > coveredFrom) {
+        answer.covered.push({ actor, shard, from: coveredFrom, to: group.from - 1 });
       }
       coveredFrom = end + 1;
     } else if (group.writes.length > 0) {
-      answer.operations.push({ actor, shard, ...clip(group, range) });
+      const within = { from: Math.max(group.from, from), to: Math.min(end, to) };
+      answer.operations.push({ actor, shard, ...clip(group, within) });
     }
+    flushed = end;
     group = undefined;
   };
   const bounds = { gte: logKey(actor, shard, from), lt: logKey(actor, shard, to + 1) };
@@ -79,29 +83,42 @@ async function readRange(
       const decoded = decodeLogRow(key, bytes);
       const place = decoded.ok ? decoded.row : { key: undefined, offset: 0, count: 1 };
       const first = counter - place.offset;
-      if (group && group.first !== first) {
-        const end = group.first + group.count - 1;
-        flush();
+      if (group && (group.first !== first || group.count !== place.count)) {
+        const end = Math.min(endOf(group), counter - 1);
+        flush(counter);
         if (answer.bytes >= bytesMax) {
           if (end >= coveredFrom) answer.covered.push({ actor, shard, from: coveredFrom, to: end });
           return false;
         }
       }
-      group ??= { first, count: place.count, hlc: 0, writes: [], lost: false };
+      group ??= {
+        ...{ first, count: place.count, from: Math.max(first, flushed + 1) },
+        ...{ hlc: 0, writes: [], lost: false },
+      };
       answer.bytes += addWrite(source, group, { actor, shard, counter, key: place.key });
     }
   }
-  flush();
+  flush(to + 1);
   if (coveredFrom <= to) answer.covered.push({ actor, shard, from: coveredFrom, to });
   return true;
 }
 
+/**
+ * The writes of one operation as the log places them. A row that came back whole has log rows that call
+ * each of its dots an operation of its own; so where places disagree each group has the counters from its
+ * first log row on alone, and nothing is claimed with a write that stands in another group.
+ */
 interface Group {
   readonly first: number;
   readonly count: number;
+  readonly from: number;
   hlc: number;
   readonly writes: Write[];
   lost: boolean;
+}
+
+function endOf({ first, count }: Group): number {
+  return first + count - 1;
 }
 
 function addWrite(
@@ -126,13 +143,14 @@ function addWrite(
  * The part of an operation that was asked for. Who takes an operation covers all of its counters, and the
  * asker may lack those on the other side of the cut.
  */
-function clip({ first, count, hlc, writes }: Group, { from, to }: DotRange): OperationBody {
+function clip({ first, count, hlc, writes }: Group, { from, to }: Span): OperationBody {
   const start = Math.max(first, from);
   const end = Math.min(first + count - 1, to);
   const shifted = writes.map((write) => ({ ...write, offset: write.offset - (start - first) }));
   return { first: start, count: end - start + 1, hlc, writes: start > first ? shifted : writes };
 }
 
+type Span = Pick<DotRange, 'from' | 'to'>;
 type OperationBody = Pick<Operation, 'first' | 'count' | 'hlc' | 'writes'>;
 
 /** Rows of one shard, kind by kind, in key order. */

@@ -114,6 +114,27 @@ test('the log answers a range with what is still live and covers what was supers
   t.deepEqual(other.read(key('b')), replica.read(key('b')));
 });
 
+test('a row that came back whole keeps nothing of its operation from who asks for it', async (t) => {
+  const names = ['a', 'b', 'c'];
+  for (const back of names) {
+    const { replica } = await open();
+    await submit(replica, names.map(put));
+    const row = replica.read(key(back));
+    replica.replaceRows([[key(back), []]]);
+    replica.replaceRows([[key(back), row]]);
+    const answer = await replica.operations(
+      [{ actor: replica.actor, shard, from: 1, to: 3 }],
+      1 << 20,
+    );
+    const other = (await open()).replica;
+    for (const operation of answer.operations) {
+      t.true(operation.writes.every(({ offset }) => offset < operation.count));
+      await receive(other, operation);
+    }
+    for (const name of names) t.deepEqual(other.read(key(name)), replica.read(key(name)));
+  }
+});
+
 test('F1 a row that was lost is never served as removed', async (t) => {
   const { location, replica } = await open();
   await submit(replica, [put('a')]);
