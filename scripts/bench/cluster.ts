@@ -19,6 +19,9 @@ export interface BenchCluster {
   stop(): Promise<void>;
 }
 
+/** To measure a node as `npm start` runs it: `MALLOC_ARENA_MAX=0`, which is the system's default. */
+const MALLOC_ARENAS = process.env['MALLOC_ARENA_MAX'] ?? '1';
+
 interface Ports {
   readonly client: number;
   readonly http: number;
@@ -42,7 +45,8 @@ export async function startBenchCluster(size: number, core?: number): Promise<Be
     writeFileSync(file, configOf(index, ports));
     const process = startNode({
       args: ['dist/main.js', 'start', '--config', file],
-      env: { HOLDFAST_LOG_LEVEL: 'warn' },
+      // As deploy/ and scripts/cluster do it.
+      env: { HOLDFAST_LOG_LEVEL: 'warn', MALLOC_ARENA_MAX: MALLOC_ARENAS },
       core,
     });
     const { client, http, admin } = ports[index]!;

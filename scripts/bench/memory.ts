@@ -9,6 +9,8 @@ export async function benchIdleSessions(count: number): Promise<Row[]> {
   const cluster = await startBenchCluster(1, 0);
   try {
     const node = cluster.nodes[0]!;
+    // What starting touches is there with one session as with many.
+    await pause(2500);
     const before = node.process.rssBytes();
     const clients: EasySocket[] = [];
     for (let i = 0; i < count; i += 100) {
