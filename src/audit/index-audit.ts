@@ -10,7 +10,9 @@ import type { AuditedIndex, Entry } from './sessions-port.ts';
 /** The disk, as far as the index is made from it. */
 export interface IndexedDisk {
   /** The channels of a user by the reverse rows, whatever the rows themselves say. */
-  channelsOf(uid: Uid): Promise<readonly ChannelKey[]>;
+  readonly channelsOf: (uid: Uid) => Promise<readonly ChannelKey[]>;
+  /** As `channelsOf`, as they were up to a tick ago: read along with those of other users. */
+  readonly channelsAhead?: ((uid: Uid) => Promise<readonly ChannelKey[]>) | undefined;
   read(key: RowKey): Row;
   /** False while it cannot write: what is staged stays ahead of the index for long. */
   isWriting(): boolean;
@@ -64,7 +66,7 @@ export class IndexAudit {
   readonly #checking = new Set<Uid>();
 
   constructor(options: IndexAuditOptions) {
-    const { index, runtime, tickMs, sumPassMs, diskPassMs, usersPerTickMax } = options;
+    const { index, disk, runtime, tickMs, sumPassMs, diskPassMs, usersPerTickMax } = options;
     this.#options = options;
     const common = { runtime, tickMs, count: () => index.userCount(), items: () => index.users() };
     this.#walks = [
@@ -74,7 +76,8 @@ export class IndexAudit {
       }),
       new PacedWalk({
         ...{ ...common, passMs: diskPassMs, perTickMax: usersPerTickMax },
-        visit: (uid) => this.checkUser(uid),
+        // What is older than the index hides a difference until the next pass, and never makes one.
+        visit: (uid) => this.#check(uid, disk.channelsAhead ?? disk.channelsOf),
       }),
     ];
   }
@@ -88,12 +91,16 @@ export class IndexAudit {
   }
 
   /** Compares one user's entries with the disk and repairs what differs. Never rejects. */
-  async checkUser(uid: Uid): Promise<void> {
+  checkUser(uid: Uid): Promise<void> {
+    return this.#check(uid, this.#options.disk.channelsOf);
+  }
+
+  async #check(uid: Uid, channelsOf: IndexedDisk['channelsOf']): Promise<void> {
     const { disk, index } = this.#options;
     if (this.#checking.has(uid) || !disk.isWriting() || index.isLoading(uid)) return;
     this.#checking.add(uid);
     try {
-      const found = await this.#differences(uid);
+      const found = this.#differences(uid, await channelsOf(uid));
       const behindItsBack = !index.sumFits(uid);
       if (found.length === 0 && !behindItsBack) return;
       await disk.settled();
@@ -122,9 +129,8 @@ export class IndexAudit {
     repairKeys?.([key]);
   }
 
-  async #differences(uid: Uid): Promise<readonly Difference[]> {
-    const { index, disk } = this.#options;
-    const stored = await disk.channelsOf(uid);
+  #differences(uid: Uid, stored: readonly ChannelKey[]): readonly Difference[] {
+    const { index } = this.#options;
     const found: Difference[] = [];
     const look = (channel: ChannelKey): void => {
       const what = this.#whatDiffers({ channel, uid });

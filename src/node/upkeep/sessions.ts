@@ -5,7 +5,7 @@ import { SocketAudit } from '../../audit/socket-audit.ts';
 import type { ChannelKey, Uid } from '../../core/ids.ts';
 import { nextHlc } from '../../core/hybrid-clock.ts';
 import { liveEntries } from '../../core/row.ts';
-import { rangeEnd, reversePrefix, subscriptionKey, type RowKey } from '../../core/row-key.ts';
+import { subscriptionKey, type RowKey } from '../../core/row-key.ts';
 import type { DeliveryLog } from '../../messaging/delivery-log.ts';
 import type { RoutedSession } from '../../messaging/port.ts';
 import type { RoutingIndex } from '../../messaging/routing-index.ts';
@@ -13,6 +13,7 @@ import { StoredMessages } from '../../messaging/stored-messages.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { Store } from '../../storage/port.ts';
+import { ChannelReadAhead } from '../../storage/channel-read-ahead.ts';
 import type { ReplicatedStore } from '../../storage/replica.ts';
 
 export interface SessionUpkeepParts {
@@ -56,7 +57,7 @@ export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): Se
   });
   const indexAudit = new IndexAudit({
     ...{ index, replay, repairs, runtime, tickMs, repairKeys },
-    disk: diskOf(store, replica),
+    disk: diskOf(parts, tickMs),
     sumPassMs: 1_000 / pace,
     diskPassMs: 2_000 / pace,
     usersPerTickMax: 100,
@@ -84,16 +85,12 @@ export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): Se
   };
 }
 
-function diskOf(store: Store, replica: ReplicatedStore) {
+function diskOf({ store, replica, runtime }: SessionUpkeepParts, ageMsMax: number) {
+  const ahead = new ChannelReadAhead({ store, runtime, ageMsMax });
+  const fresh = new ChannelReadAhead({ store, runtime, ageMsMax: -1 });
   return {
-    async channelsOf(uid: Uid): Promise<readonly ChannelKey[]> {
-      const prefix = reversePrefix(uid);
-      const channels: ChannelKey[] = [];
-      for await (const chunk of store.scan({ gte: prefix, lt: rangeEnd(prefix) })) {
-        for (const [key] of chunk) channels.push(key.slice(prefix.length) as ChannelKey);
-      }
-      return channels;
-    },
+    channelsOf: (uid: Uid) => fresh.channelsOf(uid),
+    channelsAhead: (uid: Uid) => ahead.channelsOf(uid),
     read: (key: RowKey) => replica.read(key),
     isWriting: () => store.status().state === 'ok',
     settled: () =>
