@@ -244,6 +244,8 @@ class HoldfastNode implements Node {
   /** The gRPC health service answers what /readyz does. */
   #showHealth(life: Life): void {
     if (life.abort.signal.aborted) return;
+    const { members } = life.membership.roster();
+    if (!members.some(({ id }) => id === this.#ground.self.id)) return this.#rejoin(life);
     life.admin!.setServing(this.#health().ready);
     this.#idleMemory.look(life.gateway.counters.framesIn);
     this.#ground.runtime.timers.after(HEALTH_EVERY_MS, () => this.#showHealth(life));
@@ -263,17 +265,38 @@ class HoldfastNode implements Node {
     await life.store.close();
   }
 
-  /** Sets the store aside and starts again empty; clients come back when this node serves again. */
   #rebuild(peer: MemberId, reason: string): void {
+    this.#restart('rolled-back', () =>
+      this.#ground.log.error(
+        'this store is behind what a peer remembers of it: set aside and rebuilt',
+        {
+          ...{ peer, reason },
+        },
+      ),
+    );
+  }
+
+  /** The others go on without it and collect evidence: what is here proves nothing any more. */
+  #rejoin(life: Life): void {
+    // Asked about again: a rebuild for another reason may be on its way.
+    this.#ground.runtime.timers.after(HEALTH_EVERY_MS, () => this.#showHealth(life));
+    this.#restart('forgotten', () =>
+      this.#ground.log.error(
+        'the cluster forgot this member while it ran: its store is set aside, it joins anew and is rebuilt; ' +
+          'stop this process if it was to leave for good',
+      ),
+    );
+  }
+
+  /** Sets the store aside and starts again empty; clients come back when this node serves again. */
+  #restart(cause: 'rolled-back' | 'forgotten', tell: () => void): void {
     if (this.#rebuilding || this.#phase !== 'running') return;
     const { log, runtime } = this.#ground;
-    log.error('this store is behind what a peer remembers of it: set aside and rebuilt', {
-      ...{ peer, reason },
-    });
+    tell();
     this.#phase = 'starting';
     const work = async (): Promise<void> => {
       await this.#end(ADMIN_GRACE_MS);
-      await this.#run(await this.#openAfterAside('rolled-back'));
+      await this.#run(await this.#openAfterAside(cause));
     };
     this.#rebuilding = work().finally(() => {
       this.#rebuilding = undefined;

@@ -127,6 +127,10 @@ export class AdminClient {
     return this.#unary('Repair', request);
   }
 
+  decommission(request: Ask<wire.DecommissionRequest>): Promise<wire.DecommissionReply> {
+    return this.#unary('Decommission', request);
+  }
+
   injectFault(request: Ask<wire.FaultRequest>): Promise<wire.FaultReply> {
     return this.#unary('InjectFault', request);
   }

@@ -217,6 +217,16 @@ export interface RepairEvent {
   readonly detail: string;
 }
 
+export interface DecommissionRequest {
+  readonly member: string;
+  readonly force: boolean;
+}
+
+export interface DecommissionReply {
+  readonly member: string;
+  readonly remaining: readonly string[];
+}
+
 export interface FaultRequest {
   readonly kind: string;
   readonly uid: string;

@@ -10,6 +10,8 @@ import {
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
+import type { DecommissionHow } from '../cluster/membership/decommission.ts';
+import type { MemberId } from '../core/ids.ts';
 import type { Services } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
@@ -17,6 +19,7 @@ import { accessInterceptor, isLoopback } from './access.ts';
 import { serveBulk, type BulkOptions } from './calls/bulk.ts';
 import { AdminError, toStatus } from './errors.ts';
 import { DiagnosisService, type DiagnosisCalls } from './calls/diagnosis.ts';
+import { decommission } from './calls/decommission.ts';
 import { injectFault } from './calls/faults.ts';
 import type { FaultInjector } from '../faults/port.ts';
 import { listSubscriptions, type ListOptions } from './calls/list.ts';
@@ -53,6 +56,8 @@ export interface AdminServerOptions {
   readonly listing?: SubscriptionListing | undefined;
   /** Absent: Explain, Repair, Verify and OperationLog are UNIMPLEMENTED. */
   readonly diagnosis?: DiagnosisCalls | undefined;
+  /** Absent: Decommission is UNIMPLEMENTED. Rejects with a `MembershipError`. */
+  readonly decommission?: ((member: MemberId, how: DecommissionHow) => Promise<void>) | undefined;
   /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
   readonly faults?: FaultInjector | undefined;
   /** Valid bearer tokens, more than one while they rotate. Empty is allowed on loopback only. */
@@ -193,6 +198,9 @@ export class AdminServer {
         diagnosis.verify(call, signal),
       ),
       OperationLog: this.#unary((request) => diagnosis.log(request)),
+      Decommission: this.#unary((request) =>
+        decommission({ cluster, remove: this.#options.decommission }, request),
+      ),
       InjectFault: this.#unary((request) =>
         injectFault({ faults: this.#options.faults, member: cluster.nodeId }, request),
       ),

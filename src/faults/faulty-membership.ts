@@ -39,6 +39,10 @@ export class FaultyMembership implements Membership {
     });
   }
 
+  get fixed(): boolean | undefined {
+    return this.#membership.fixed;
+  }
+
   roster(): Roster {
     return this.#lost?.roster ?? this.#membership.roster();
   }

@@ -284,7 +284,9 @@ async function join(
 ): Promise<Roster> {
   const { replica, membership, listener } = parts;
   const note = (roster: Roster): void => {
-    replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
+    // One that dropped this member is no roster to start from.
+    if (roster.members.some(({ id }) => id === self.id))
+      replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
     listener.onRoster?.(roster);
   };
   const roster = await membership.start(self, readRoster(replica), {

@@ -74,6 +74,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     events: parts.events,
     listing: core.table,
     diagnosis: core.diagnosis,
+    decommission: (member, how) => core.sweeps.decommission(member, how),
     faults: parts.faults,
     tokens: config.admin.tokens,
     runtime,

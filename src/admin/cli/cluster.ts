@@ -43,6 +43,29 @@ export function addClusterCommands(program: Command): void {
     .action((flags: WatchFlags) => withClient(flags, (client) => watch(flags, client)));
 }
 
+export function addForgetCommand(program: Command): void {
+  addConnectionOptions(program.command('forget'))
+    .argument('<member>', 'its id, as `holdfast members` shows it')
+    .description('takes a member that is gone off the roster for good (etcd membership); see below')
+    .option('--force', 'also where it is live or has writes that the asked node lacks')
+    .addHelpText('after', FORGET_HELP)
+    .action((member: string, flags: ConnectionFlags & { readonly force?: true }) =>
+      withClient(flags, async (client) => {
+        const reply = await client.decommission({ member, force: flags.force ?? false });
+        if (flags.json) return printJson(reply);
+        await printLine(
+          `${printable(reply.member)} is off the roster; it has ${reply.remaining.join(', ')} now`,
+        );
+      }),
+    );
+}
+
+const FORGET_HELP = `
+Ask a node that stays. Nothing that the others have is lost; what only the forgotten member has on its
+disk is lost unless it returns. Should it return, or still run, it sets its store aside, joins anew and is
+rebuilt from the others: stop its process and keep it stopped if it is to leave for good. Its slot is
+never given to another member.`;
+
 type Client = ReturnType<typeof openClient>;
 
 async function members(flags: ConnectionFlags, client: Client): Promise<void> {

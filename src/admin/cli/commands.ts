@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addClusterCommands } from './cluster.ts';
+import { addClusterCommands, addForgetCommand } from './cluster.ts';
 import { addDiagnosisCommands } from './diagnosis.ts';
 import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
@@ -12,6 +12,7 @@ import { addSubscriptionCommands } from './subscriptions.ts';
 export function addAdminCommands(program: Command): void {
   addClusterCommands(program);
   addDiagnosisCommands(program);
+  addForgetCommand(program);
   addFaultCommand(program);
   addSubscriptionCommands(program);
   addMessageCommands(program);

@@ -33,7 +33,10 @@ export interface EtcdMembershipOptions {
   readonly runtime: Runtime;
   /** Ends a `start` that still waits for etcd. */
   readonly signal?: AbortSignal | undefined;
-  /** The roster had dropped this member while it was away; it joins again once this resolved. */
+  /**
+   * The roster has dropped this member: while it was away (it joins again once this resolved), or while
+   * it runs (the listener then hears of a roster without it, and its owner starts it anew).
+   */
   readonly onForgotten?: (() => Promise<void>) | undefined;
   readonly credentials?: IOptions['credentials'] | undefined;
   readonly auth?: { readonly username: string; readonly password: string } | undefined;
@@ -290,6 +293,8 @@ export class EtcdMembership implements Membership {
       }
       if (state.live.get(own.id) !== this.#lease.id) await this.#lease.announce(own.id);
     }
+    // On disk before anything else is done with it: a crash must not leave a store that looks good.
+    if (!own && memberOf(known, this.#self.id)) await this.#options.onForgotten?.();
     if (!sameRoster(known, state.roster)) {
       this.#roster = state.roster;
       log.info('roster', { epoch: state.roster.epoch, members: state.roster.members.length });

@@ -10,6 +10,12 @@ export type MembershipErrorCode =
   | 'SLOT_OUT_OF_RANGE'
   | 'NOT_ON_ROSTER'
   | 'UNKNOWN_MEMBER'
+  /** A member cannot take itself off the roster. */
+  | 'SELF'
+  /** It is connected, or its lease stands. */
+  | 'LIVE'
+  /** It has told of writes that are not here. */
+  | 'AHEAD'
   /** The roster is the configuration's, it changes there. */
   | 'STATIC'
   /** etcd does not answer; only what needs a change of the roster is refused. */

@@ -7,6 +7,7 @@ export type MembershipStatus =
   | { readonly state: 'frozen'; readonly sinceMs: number; readonly reason: string };
 
 export interface MembershipListener {
+  /** One without this member says that it was taken off: nothing it does counts until it joins anew. */
   onRoster(roster: Roster): void;
   /** A member that left `live` is suspect, nothing more: its data and streams stay. */
   onLive(live: ReadonlySet<MemberId>): void;
@@ -17,6 +18,8 @@ export interface MembershipListener {
  * etcd, from the configuration, or from `cached` while etcd is down) or rejects with a `MembershipError`.
  */
 export interface Membership {
+  /** True where the roster is the configuration's and never changes while a node runs. */
+  readonly fixed?: boolean | undefined;
   start(self: Member, cached: Roster | undefined, listener: MembershipListener): Promise<Roster>;
   roster(): Roster;
   live(): ReadonlySet<MemberId>;

@@ -18,6 +18,7 @@ export interface StaticMembershipOptions {
  * runs.
  */
 export class StaticMembership implements Membership {
+  readonly fixed = true;
   readonly #options: StaticMembershipOptions;
   #roster: Roster | undefined;
   #live: ReadonlySet<MemberId> = new Set();
@@ -64,7 +65,8 @@ export class StaticMembership implements Membership {
       known
         ? new MembershipError(
             'STATIC',
-            `take ${member} out of the nodes in cluster.yml of every node`,
+            `the roster is the list of members in cluster.yml: take ${member} out of it on every node, and ` +
+              'restart them one after another',
           )
         : new MembershipError('UNKNOWN_MEMBER', `${member} is not on the roster`),
     );

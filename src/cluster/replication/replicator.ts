@@ -194,6 +194,11 @@ export class Replicator implements Replication {
     return this.#peers.get(member)?.reporting?.vector.contextOf(shard);
   }
 
+  /** As it last told, also where no link is open any more. */
+  lastReportedBy(member: MemberId, shard: number): Context | undefined {
+    return this.#peers.get(member)?.lastReport?.vector.contextOf(shard);
+  }
+
   #lend(): PeerContext {
     const calls = this.#options.calls ?? NO_CALLS;
     return {

@@ -1,5 +1,6 @@
 import type { RepairListener } from '../../audit/port.ts';
 import type { PeerCalls } from '../../cluster/calls/port.ts';
+import { decommission } from '../../cluster/membership/decommission.ts';
 import { Forgetter } from '../../cluster/membership/forget.ts';
 import type { Membership } from '../../cluster/membership/port.ts';
 import type { Replicator } from '../../cluster/replication/replicator.ts';
@@ -10,7 +11,6 @@ import { Sweeper } from '../../cluster/sweep/sweeper.ts';
 import type { Context } from '../../core/context.ts';
 import type { MemberId } from '../../core/ids.ts';
 import type { RowKey } from '../../core/row-key.ts';
-import { SHARDS } from '../../core/placement.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { ReplicatedStore } from '../../storage/replica.ts';
@@ -34,11 +34,11 @@ export interface SweepUpkeep {
   readonly evidence: EvidenceCollector;
   /** Since when each shard was not found equal with each peer, and how long that may be. */
   unverified(): { readonly ages: readonly UnverifiedAge[]; readonly limitMs: number };
-  /** Asks the members for rows that an audit of this node doubts. */
-  ask(keys: readonly RowKey[]): void;
+  /** Asks the members for rows that an audit of this node doubts, and takes their answers. Never rejects. */
+  ask(keys: readonly RowKey[]): Promise<void>;
   /**
-   * Takes a member off the roster for good, by an operator's word. Rejects while it has told of writes
-   * that this member lacks, unless forced, and with the membership's error.
+   * Takes a member off the roster for good, by an operator's word. Rejects with a `MembershipError` that
+   * says what to do: see cluster/membership/decommission.ts.
    */
   decommission(member: MemberId, how: { readonly force: boolean }): Promise<void>;
   start(): void;
@@ -80,12 +80,14 @@ export function createSweepUpkeep(
     onLink: (member) => void evidence.onLink(member),
     onClean: (proof) => evidence.onClean(proof),
   });
-  const ask = (keys: readonly RowKey[]): void => {
-    sweep.repairKeys(keys).catch((error: unknown) => {
+  const ask = async (keys: readonly RowKey[]): Promise<void> => {
+    try {
+      await sweep.repairKeys(keys);
+    } catch (error) {
       log.warn('rows that an audit doubts cannot be asked for', { error });
-    });
+    }
   };
-  upkeep.diskAudit.onDoubtful = ask;
+  upkeep.diskAudit.onDoubtful = (keys) => void ask(keys);
   const intervalMs = limits?.intervalMs ?? SWEEP_LIMITS.intervalMs;
   const linked = (member: MemberId): boolean => replicator.openedTo(member) !== undefined;
   const forgetter =
@@ -96,7 +98,16 @@ export function createSweepUpkeep(
   return {
     ...{ sweep, evidence, ask },
     unverified: () => ({ ages: sweep.unverifiedAges(), limitMs: 3 * intervalMs + MARGIN_MS }),
-    decommission: (member, how) => decommission(parts, member, how),
+    decommission: (member, how) =>
+      decommission(
+        {
+          ...{ self, membership, linked },
+          reportedBy: (id, shard) => replicator.lastReportedBy(id, shard),
+          covers: (range) => replica.covers(range),
+        },
+        member,
+        how,
+      ),
     start() {
       for (const each of parted) each.start();
     },
@@ -104,19 +115,4 @@ export function createSweepUpkeep(
       for (const each of parted) each.stop();
     },
   };
-}
-
-async function decommission(
-  { self, membership, replica, replicator }: SweepUpkeepParts,
-  member: MemberId,
-  { force }: { readonly force: boolean },
-): Promise<void> {
-  if (member === self) throw new Error(`${member} is this member: ask another one`);
-  const lacks = Array.from({ length: SHARDS }, (_, shard) => shard).some((shard) =>
-    (replicator.reportedBy(member, shard) ?? []).some(
-      (span) => !replica.covers({ ...span, shard }),
-    ),
-  );
-  if (lacks && !force) throw new Error(`${member} has writes that this member has not yet`);
-  await membership.remove(member);
 }
