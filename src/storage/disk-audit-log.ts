@@ -1,3 +1,4 @@
+import { contextCovers } from '../core/context.ts';
 import type { ActorId } from '../core/ids.ts';
 import type { Kind } from '../core/kinds.ts';
 import { KINDS } from '../core/kinds.ts';
@@ -7,7 +8,7 @@ import { hasDot, type Row } from '../core/row.ts';
 import { rangeEnd, shardPrefix, splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { AuditGround } from './disk-audit.ts';
 import { counterOfLogKey, logKey, LOG_RANGE } from './layout.ts';
-import { decodeLogRow, decodeRow, encodeLogRow } from './row-codec.ts';
+import { decodeLogRow, encodeLogRow } from './row-codec.ts';
 import { LiveScan } from './summary-scan.ts';
 import { BucketSums, logHash } from './summary-sums.ts';
 
@@ -59,7 +60,7 @@ interface Place {
 type Buckets = readonly ReadonlySet<number>[];
 
 /**
- * Log rows whose dot is not in its row: the row was lost. The log row stays, for without it this node
+ * Log rows whose dot is not in its row: the row was lost, unless what is there has seen the dot. The log row stays, for without it this node
  * would call the dot superseded, and a loss would spread as a removal.
  */
 function findLost(ground: AuditGround, unequal: Buckets): Promise<boolean> {
@@ -71,7 +72,13 @@ function findLost(ground: AuditGround, unequal: Buckets): Promise<boolean> {
     if (!decoded.ok || !isIn(unequal, place, decoded.row.key)) return;
     const { key } = decoded.row;
     if (!splitRowKey(key)) return;
-    if (!hasDot(replica.read(key), place.actor, place.counter) && store.get(text)) {
+    const row = replica.read(key);
+    if (hasDot(row, place.actor, place.counter) || !store.get(text)) return;
+    if (row.some(({ context }) => contextCovers(context, place.actor, place.counter))) {
+      // Its row was lost before the successor came, which would have taken the log row with it.
+      store.stage([{ key: text, value: undefined }]);
+      ground.repaired('log-row-left-over', key);
+    } else {
       ground.doubt(key, 'row-lost');
     }
   });
@@ -90,7 +97,7 @@ function addMissing(ground: AuditGround, unequal: Buckets): Promise<boolean> {
   );
   return new LiveScan({ store, runtime, ranges, pace, signal }).run((text, bytes) => {
     const key = text as RowKey;
-    const decoded = decodeRow(key, bytes);
+    const decoded = replica.decode(key, bytes);
     if (!decoded.ok) return;
     const { shard } = splitRowKey(key)!;
     for (const { actor, counter } of decoded.row) {

@@ -22,6 +22,8 @@ export interface Offer {
   /** Of `collections` when the difference was captured: rows of an older capture prove nothing. */
   readonly collections: number;
   readonly cause?: string | undefined;
+  /** An audit of this disk has found that the rows lack something: evidence is taken as well. */
+  readonly doubted?: true | undefined;
 }
 
 /**
@@ -39,7 +41,7 @@ export class Applier {
    * The keys whose live content changed, or that got evidence where no row was. What is only in flight to
    * this member is left to its stream.
    */
-  merge({ shard, rows, peer, collections, cause }: Offer): readonly RowKey[] {
+  merge({ shard, rows, peer, collections, cause, doubted }: Offer): readonly RowKey[] {
     const { replica } = this.#options;
     // Evidence that was collected since can no longer say what it kept out.
     if (this.#options.collections(shard) !== collections) return [];
@@ -48,7 +50,7 @@ export class Applier {
     for (const [key, row] of rows) {
       const before = replica.read(key);
       const after = join(key, [before, row]);
-      const change = liveChange(before, after) ?? ofEvidence(before, after);
+      const change = liveChange(before, after) ?? ofEvidence(before, after, doubted);
       if (!change) continue;
       const news = after.filter((entry) => !findDot(before, entry));
       if (!news.some((entry) => this.#covers(shard, entry))) continue;
@@ -116,9 +118,11 @@ export interface RepairAbout {
   readonly detail?: string | undefined;
 }
 
-function ofEvidence(before: Row, after: Row): LiveChange | undefined {
-  const isNews = before.length === 0 && after.length > 0;
-  return isNews ? { gained: [], lost: after } : undefined;
+/** `doubted`: also where a row is left that hides what it was. */
+function ofEvidence(before: Row, after: Row, doubted?: true): LiveChange | undefined {
+  const isNews = before.length === 0 || doubted;
+  const news = after.filter((entry) => !findDot(before, entry));
+  return isNews && news.length > 0 ? { gained: [], lost: news } : undefined;
 }
 
 function lostBy(lost: readonly Entry[], after: Row): string {

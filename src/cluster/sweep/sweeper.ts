@@ -1,5 +1,6 @@
 import type { MemberId } from '../../core/ids.ts';
 import { SHARDS } from '../../core/placement.ts';
+import type { Row } from '../../core/row.ts';
 import { splitRowKey, type RowKey } from '../../core/row-key.ts';
 import type { Timer } from '../../runtime/port.ts';
 import { Alarms } from './alarms.ts';
@@ -10,7 +11,7 @@ import { PeerSweep, type PeerSweepParts } from './peer-sweep.ts';
 import type { Sweep, SweepCounters, UnverifiedAge } from './port.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RowsClient } from './rows-client.ts';
-import { join, liveChange } from './verdict.ts';
+import { conflictsOf, join, liveChange, majorityOf } from './verdict.ts';
 import type { KeyedRow } from './wire.ts';
 
 interface PeerState {
@@ -96,19 +97,30 @@ export class Sweeper implements Sweep {
       const { rows } = await this.#parts.rows.fromAll(calls.reachable(), shard, asked);
       const joined: KeyedRow[] = [];
       for (const key of asked) {
-        const row = join(
-          key,
-          rows.map((answer) => answer.get(key) ?? []),
-        );
+        const others = rows.map((answer) => answer.get(key) ?? []);
+        if (this.#settleConflicts(key, others)) changed.push(key);
+        const row = join(key, others);
         const ours = replica.read(key);
-        // Where nothing is left, evidence of a removal is news too: what derives from the row follows it.
-        const lacks = ours.length === 0 && row.length > 0;
+        // Evidence that the audit found lost comes back too, though nothing that is live changes.
+        const lacks = join(key, [ours, row]).length > ours.length;
         if (lacks || liveChange(ours, join(key, [ours, row]))) joined.push([key, row]);
       }
-      const about = { shard, rows: joined, collections: collected };
+      const about = { shard, rows: joined, collections: collected, doubted: true as const };
       changed.push(...this.#parts.applier.merge(about));
     }
     return changed;
+  }
+
+  /** The same dot says other things elsewhere: what most say holds; without a majority nothing changes. */
+  #settleConflicts(key: RowKey, others: readonly Row[]): boolean {
+    const ours = this.#options.replica.read(key);
+    const dots = others.flatMap((row) => conflictsOf(key, ours, row));
+    let replaced = 0;
+    for (const dot of dots) {
+      const good = majorityOf(key, dot, [ours, ...others]);
+      if (good) replaced += this.#parts.applier.replace([[key, [good]]], undefined);
+    }
+    return replaced > 0;
   }
 
   unverifiedAges(): readonly UnverifiedAge[] {
