@@ -1,6 +1,6 @@
 import type { ChannelKey, Uid } from '../core/ids.ts';
 import type { Row } from '../core/row.ts';
-import { subscriptionKey, type RowKey } from '../core/row-key.ts';
+import { denyKey, subscriptionKey, type RowKey } from '../core/row-key.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { PacedWalk } from './paced-walk.ts';
 import type { Repair, RepairListener } from './port.ts';
@@ -33,8 +33,11 @@ export interface IndexAuditOptions {
   readonly tickMs: number;
   /** … as long as no tick has more users than this; with more a pass takes longer. About 60 µs a user. */
   readonly usersPerTickMax: number;
-  /** Rows that the disk has lost: others may have them. */
-  readonly repairKeys?: ((keys: readonly RowKey[]) => void) | undefined;
+  /**
+   * Joins what the other members have into these rows, which the disk has lost or which say what nobody
+   * told the index. Resolves once they have answered, or do not; never rejects.
+   */
+  readonly repairKeys?: ((keys: readonly RowKey[]) => Promise<void>) | undefined;
   /** The delivery after which the index's own code took the entry away. */
   readonly leftAt?: ((entry: Entry) => number | undefined) | undefined;
 }
@@ -104,7 +107,11 @@ export class IndexAudit {
       const behindItsBack = !index.sumFits(uid);
       if (found.length === 0 && !behindItsBack) return;
       await disk.settled();
-      for (const difference of found) this.#repair(difference, behindItsBack);
+      const unexpected = behindItsBack ? [] : found.filter(({ what }) => what === 'extra');
+      for (const difference of found) {
+        if (!unexpected.includes(difference)) this.#repair(difference, behindItsBack);
+      }
+      if (unexpected.length > 0) await this.#leaveUnlessLive(unexpected);
       if (behindItsBack && !index.sumFits(uid)) {
         index.settleSum(uid);
         this.#report({ action: 'rebuilt', cause: 'sum-wrong', uid });
@@ -126,7 +133,7 @@ export class IndexAudit {
     if (this.#lost.size >= LOST_MAX) this.#lost.clear();
     this.#lost.set(key, nowMs);
     if (askedMs === undefined) this.#report({ action: 'alarm', cause: 'row-missing', ...entry });
-    repairKeys?.([key]);
+    void repairKeys?.([key]);
   }
 
   #differences(uid: Uid, stored: readonly ChannelKey[]): readonly Difference[] {
@@ -153,6 +160,23 @@ export class IndexAudit {
     }
     if (entry !== 'absent' || verdict !== 'live' || index.isOverLimit(uid)) return undefined;
     return replay.isRunning({ channel, uid }) ? undefined : 'missing';
+  }
+
+  /**
+   * The index has put these entries there itself, and was never told of the removal that their rows say:
+   * an event was missed, or the row is not what was written. The other members know which of the two.
+   */
+  async #leaveUnlessLive(unexpected: readonly Difference[]): Promise<void> {
+    const { disk, repairKeys } = this.#options;
+    const stillSo = unexpected.filter((one) => this.#whatDiffers(one) === 'extra');
+    const keys = stillSo.flatMap(({ channel, uid }) => [
+      subscriptionKey(channel, uid),
+      denyKey(channel, uid, 'ban'),
+    ]);
+    await repairKeys?.(keys);
+    const looked = stillSo.map((one) => ({ ...one, dots: this.#dotsOf(one) }));
+    await disk.settled();
+    for (const one of looked) this.#repair(one, false);
   }
 
   #repair({ channel, uid, what, dots }: Difference, behindItsBack: boolean): void {

@@ -1,7 +1,7 @@
 import type { ChannelKey, Uid } from '../core/ids.ts';
 import { subscriptionKey, type RowKey } from '../core/row-key.ts';
 import type { RoutedSession } from '../messaging/port.ts';
-import type { Runtime } from '../runtime/port.ts';
+import type { Runtime, Timer } from '../runtime/port.ts';
 import { PacedWalk } from './paced-walk.ts';
 import type { Repair, RepairListener } from './port.ts';
 import type { AuditedIndex } from './sessions-port.ts';
@@ -17,7 +17,7 @@ export interface SocketAuditOptions {
   /** Sessions that wait for their first look; beyond it they are met by the walk. */
   readonly youngMax?: number | undefined;
   /** Rows that the disk may have lost. */
-  readonly repairKeys?: ((keys: readonly RowKey[]) => void) | undefined;
+  readonly repairKeys?: ((keys: readonly RowKey[]) => Promise<void>) | undefined;
 }
 
 /** How long a channel whose count cannot be explained is published to without looking again. */
@@ -34,6 +34,7 @@ export class SocketAudit {
   readonly #options: SocketAuditOptions;
   readonly #walk: PacedWalk<Uid>;
   #young: { readonly session: RoutedSession; readonly dueMs: number }[] = [];
+  #timer: Timer | undefined;
   readonly #fruitless = new Map<ChannelKey, number>();
 
   constructor(options: SocketAuditOptions) {
@@ -55,6 +56,7 @@ export class SocketAudit {
 
   stop(): void {
     this.#walk.stop();
+    this.#timer?.cancel();
   }
 
   /** A session that was just attached is looked at soon after. */
@@ -134,7 +136,7 @@ export class SocketAudit {
     }
     session.leave(channel);
     this.#report({ action: 'left', cause: 'topic-without-entry', channel, uid });
-    if (verdict === 'absent') repairKeys?.([subscriptionKey(channel, uid)]);
+    if (verdict === 'absent') void repairKeys?.([subscriptionKey(channel, uid)]);
   }
 
   #restore(channel: ChannelKey, uid: Uid): void {
@@ -147,7 +149,7 @@ export class SocketAudit {
 
   #awaitYoung(): void {
     const { runtime, tickMs } = this.#options;
-    runtime.timers.after(tickMs, () => {
+    this.#timer = runtime.timers.after(tickMs, () => {
       const nowMs = runtime.clock.monotonicMs();
       let due = 0;
       while (due < this.#young.length && this.#young[due]!.dueMs <= nowMs) {

@@ -1,7 +1,7 @@
 import type { ChannelKey, Uid } from '../core/ids.ts';
 import { shardOf, SHARDS } from '../core/placement.ts';
 import { startKey } from '../core/reconciliation/content-hash.ts';
-import { isLive } from '../core/row.ts';
+import { isLive, liveEntries, type Row } from '../core/row.ts';
 import {
   rangeEnd,
   reverseKey,
@@ -80,10 +80,21 @@ function addMissing(ground: AuditGround, unequal: Buckets): Promise<boolean> {
     const key = text as RowKey;
     if (!isIn(unequal, key)) return;
     const reverse = reverseOf(key);
-    if (store.get(reverse) || !isLive(replica.read(key))) return;
+    const row = replica.read(key);
+    if (store.get(reverse) || !isLive(row)) return;
+    // A row that nobody may have written gets nothing that routes by it before the members were asked.
+    if (!isKnown(replica, key, row)) return ground.doubt(key, 'row-unknown');
     store.stage([{ key: reverse, value: PRESENT }]);
     ground.repaired('reverse-row-missing', key);
   });
+}
+
+/** True where the vector claims one of the writes that make it live. */
+function isKnown(replica: AuditGround['replica'], key: RowKey, row: Row): boolean {
+  const { shard } = splitRowKey(key)!;
+  return liveEntries(row).some(({ actor, counter }) =>
+    replica.covers({ actor, shard, from: counter, to: counter }),
+  );
 }
 
 function isIn(unequal: Buckets, key: RowKey): boolean {

@@ -172,6 +172,7 @@ test('a row that nobody wrote, of a dot that the vector does not know, is asked 
   t.true(bench.doubtful.includes(key));
   t.true(bench.causes().includes('row-unknown'));
   t.is(bench.store.get(logKey(entry.actor, shard, 999)), undefined);
+  t.is(bench.store.get(reverseOf('x')), undefined, 'nobody is routed by it');
 });
 
 test('the fast profile passes five times as often, and the end of the audit ends it', async (t) => {

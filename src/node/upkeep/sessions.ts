@@ -24,8 +24,8 @@ export interface SessionUpkeepParts {
   readonly repairs: RepairListener;
   readonly runtime: Runtime;
   readonly log: Log;
-  /** Asks the peers for rows that this disk has lost. */
-  readonly repairKeys?: ((keys: readonly RowKey[]) => void) | undefined;
+  /** Asks the peers for rows that this disk has lost or doubts; resolves with their answers taken. */
+  readonly repairKeys?: ((keys: readonly RowKey[]) => Promise<void>) | undefined;
 }
 
 /** What keeps index and sockets equal to the disk. */
@@ -39,6 +39,9 @@ export interface SessionUpkeep {
   /** True: the replay joins it, after it has brought what was missed. */
   onMerged(channel: ChannelKey, uid: Uid): boolean;
 }
+
+/** A member that does not answer holds no removal back for longer. */
+const ANSWER_MS = 2_000;
 
 /** `pace`: 1, and 5 in the fast profile. */
 export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): SessionUpkeep {
@@ -56,7 +59,8 @@ export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): Se
     log,
   });
   const indexAudit = new IndexAudit({
-    ...{ index, replay, repairs, runtime, tickMs, repairKeys },
+    ...{ index, replay, repairs, runtime, tickMs },
+    repairKeys: repairKeys && ((keys) => within(runtime, ANSWER_MS, repairKeys(keys))),
     disk: diskOf(parts, tickMs),
     sumPassMs: 1_000 / pace,
     diskPassMs: 2_000 / pace,
@@ -83,6 +87,14 @@ export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): Se
     },
     onMerged: (channel, uid) => replay.start({ channel, uid }, index.leftAt(channel, uid)),
   };
+}
+
+/** Resolves when the work ends, or after `delayMs`: it goes on by itself then. */
+async function within(runtime: Runtime, delayMs: number, work: Promise<void>): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = runtime.timers.after(delayMs, resolve);
+    work.then(resolve, reject).finally(() => timer.cancel());
+  });
 }
 
 function diskOf({ store, replica, runtime }: SessionUpkeepParts, ageMsMax: number) {

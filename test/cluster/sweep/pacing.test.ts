@@ -101,6 +101,18 @@ test('rows that an audit doubts are asked of the others, and joined', async (t) 
   t.deepEqual(swept.repairs('y'), ['restored lost-row']);
 });
 
+test('S2-3 an audit that doubts an altered row gets what most members say, without a sweep', async (t) => {
+  const swept = await SweptCluster.of(['x', 'y', 'z']);
+  swept.cluster.write('x', 0, 60);
+  await swept.settle();
+  const good = swept.row('x', 5);
+  await swept.damage('y', [[swept.key(5), altered(good)]]);
+  const asked = swept.at('y').sweeper.repairKeys([swept.key(5)]);
+  t.deepEqual(await swept.cluster.world.runFor(asked, 10_000), [swept.key(5)]);
+  t.deepEqual(swept.row('y', 5), good);
+  t.deepEqual(swept.repairs('y'), ['restored altered-row']);
+});
+
 test('many altered rows are put right by the majority', async (t) => {
   const swept = await SweptCluster.of(['x', 'y', 'z']);
   swept.cluster.write('x', 0, 300);
