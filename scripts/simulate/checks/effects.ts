@@ -22,8 +22,7 @@ export function cutOf(sim: Simulation): VersionVector {
  * cut of collected evidence, what had been removed leaves no trace: liveness is checked apart.
  */
 export function lacksEffect(
-  sim: Simulation,
-  node: SimulatedNode,
+  { sim, node }: { readonly sim: Simulation; readonly node: SimulatedNode },
   write: KnownWrite,
   known?: { readonly vector: VersionVector; readonly cut: VersionVector },
 ): boolean {

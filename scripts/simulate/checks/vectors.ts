@@ -13,7 +13,7 @@ export function checkVectors(sim: Simulation): void {
     if (!core) continue;
     const vector = vectorOf(core.replica.durableVector());
     for (const write of sim.registry.all()) {
-      if (!lacksEffect(sim, node, write, { vector, cut })) continue;
+      if (!lacksEffect({ sim, node }, write, { vector, cut })) continue;
       if (sim.damage.excuses(node, write.key)) continue;
       const what = `${formatDot(write.dot)} of ${JSON.stringify(write.key)}`;
       sim.findings.report(2, `${node.id} claims ${what} without its effect`);

@@ -104,7 +104,7 @@ export class DamageLedger {
       }
       return this.#sim.registry
         .writesOf(key)
-        .every((write) => !lacksEffect(this.#sim, each, write));
+        .every((write) => !lacksEffect({ sim: this.#sim, node: each }, write));
     });
   }
 
