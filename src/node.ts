@@ -247,7 +247,9 @@ class HoldfastNode implements Node {
     const { members } = life.membership.roster();
     if (!members.some(({ id }) => id === this.#ground.self.id)) return this.#rejoin(life);
     life.admin!.setServing(this.#health().ready);
-    this.#idleMemory.look(life.gateway.counters.framesIn);
+    // A few frames in may be a great many out: such a node is not quiet.
+    const { framesIn, deliveries } = life.gateway.counters;
+    this.#idleMemory.look(framesIn + deliveries);
     this.#ground.runtime.timers.after(HEALTH_EVERY_MS, () => this.#showHealth(life));
   }
 
