@@ -331,7 +331,8 @@ class HoldfastNode implements Node {
     const { core, gateway, store, membership, transport } = this.#life;
     const { clock } = this.#ground.runtime;
     return {
-      ...{ core, gateway, store, membership, wallMs: () => clock.wallMs() },
+      ...{ core, gateway, store, membership },
+      ...{ wallMs: () => clock.wallMs(), monotonicMs: () => clock.monotonicMs() },
       links: () => transport.counters(),
       ready: () => this.#health().ready,
       canary: () => this.#life?.probing?.canary.state(),

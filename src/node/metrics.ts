@@ -18,6 +18,7 @@ export interface MeasuredParts {
   readonly ready: () => boolean;
   readonly canary: () => CanaryState | undefined;
   readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
 }
 
 /** `current` is asked at each scrape: a rebuild replaces the parts. */
@@ -73,7 +74,11 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
       value: delivers ? 1 : 0,
     })),
   );
-  wireAudits(metrics, () => current()?.core);
+  wireAudits(
+    metrics,
+    () => current()?.core,
+    () => current()?.monotonicMs() ?? 0,
+  );
   wireOutcomes(metrics, current);
   wireGateway(metrics, current);
   wirePeers(metrics, current);

@@ -47,6 +47,7 @@ export const COUNTERS = {
     'cause',
   ),
   holdfast_repairs_total: metric('Divergences that were put right', 'layer', 'action', 'cause'),
+  holdfast_disk_audit_passes_total: metric('Whole passes of the audit over the store'),
   holdfast_sweeps_total: metric('Sweeps with peers that ended, by outcome', 'outcome'),
   holdfast_sweep_differences_total: metric('Entries in which a peer and this node differed'),
   holdfast_sweep_rebuilds_total: metric('Times a sweep had symbols built again'),
@@ -72,7 +73,7 @@ export const GAUGES = {
   holdfast_replication_unacknowledged_bytes: metric('Sent to the peer and not on its disk', 'peer'),
   holdfast_replication_heard_seconds: metric('Since the peer was last heard', 'peer'),
   holdfast_unverified_age_seconds: metric(
-    'Since the shard of this peer that was proved equal longest ago',
+    'Since the shard of this peer that was proved equal longest ago, or the last pass over the disk',
     'peer',
     'layer',
   ),

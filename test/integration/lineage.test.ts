@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import { startCluster } from '../support/cluster.ts';
+import { etcdAvailable } from '../support/etcd.ts';
 import { allLinked, clientOf, sameTables } from '../support/integration.ts';
 import { until } from '../support/until.ts';
 
@@ -30,6 +31,22 @@ test.serial(
     await until('ann receives on another node', () => moved.texts().includes('after growing'));
   },
 );
+
+const run = etcdAvailable() ? test.serial : test.serial.skip;
+
+run('a lone node with data grows to three that find each other by etcd', async (t) => {
+  const store = await loneStore(t, 'ann');
+  const cluster = await startCluster(t, { nodes: 3, etcd: true, start: false });
+  cluster.restoreStore(1, store);
+  await cluster.startAll();
+  await allLinked(cluster);
+  await sameTables(cluster);
+  for (const k of cluster.numbers) t.is((await cluster.admin(k).digest()).subscriptions, 5);
+  const moved = await clientOf(t, cluster.addresses(3).client, 'ann');
+  const other = await clientOf(t, cluster.addresses(2).client, 'other');
+  t.true((await other.send('ann-room-0', 2, 'after growing')).messageSeq > 5);
+  await until('ann receives on another node', () => moved.texts().includes('after growing'));
+});
 
 test.serial('two stores with data of their own never merge in silence', async (t) => {
   const [first, second] = [await loneStore(t, 'ann'), await loneStore(t, 'bea')];

@@ -3,7 +3,14 @@ import type { Metrics } from '../../observability/metrics.ts';
 import type { NodeCore } from '../core.ts';
 
 /** What sweeps and audits have done, and for how long nothing was proved. */
-export function wireAudits(metrics: Metrics, core: () => NodeCore | undefined): void {
+export function wireAudits(
+  metrics: Metrics,
+  core: () => NodeCore | undefined,
+  monotonicMs: () => number,
+): void {
+  metrics.readCounter('holdfast_disk_audit_passes_total', {}, () => {
+    return core()?.upkeep.diskAudit.passes() ?? 0;
+  });
   const counters = () => core()?.sweeps.sweep.counters;
   const sweeps = 'holdfast_sweeps_total';
   metrics.readCounter(sweeps, { outcome: 'clean' }, () => counters()?.clean ?? 0);
@@ -17,8 +24,11 @@ export function wireAudits(metrics: Metrics, core: () => NodeCore | undefined): 
     for (const { peer, ageMs } of core()?.sweeps.sweep.unverifiedAges() ?? []) {
       oldest.set(peer, Math.max(oldest.get(peer) ?? 0, ageMs));
     }
-    return [...oldest].map(([peer, ageMs]) => ({
-      labels: { peer, layer: 'peers' },
+    const passedMs = core()?.upkeep.diskAudit.passedMs();
+    const disk = passedMs === undefined ? [] : [['', 'disk', monotonicMs() - passedMs] as const];
+    const peers = [...oldest].map(([peer, ageMs]) => [peer, 'peers', ageMs] as const);
+    return [...peers, ...disk].map(([peer, layer, ageMs]) => ({
+      labels: { peer, layer },
       value: ageMs / 1000,
     }));
   });
