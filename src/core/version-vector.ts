@@ -46,6 +46,8 @@ export class VersionVector {
   readonly #clocks = new Map<ActorId, (MutableClock | undefined)[]>();
   readonly #closed = new Map<ActorId, readonly number[]>();
   readonly #intervalsMax: number;
+  /** Of the closed actors without a clock of their own, in order, for each shard that was asked for. */
+  readonly #closedSpans: (Context | undefined)[] = Array.from({ length: SHARDS });
   #hash = 0;
   #closedLow = 0;
   #closedHigh = 0;
@@ -139,13 +141,18 @@ export class VersionVector {
   /** Everything seen in one shard, as the context of a removal. */
   contextOf(shard: number): Context {
     const spans: Span[] = [];
-    for (const actor of this.actors().sort()) {
-      const clock = this.clock(actor, shard);
+    const closed = (this.#closedSpans[shard] ??= this.#closedSpansOf(shard));
+    let at = 0;
+    for (const actor of [...this.#clocks.keys()].sort()) {
+      const clock = this.#clocks.get(actor)![shard];
+      if (!clock) continue;
+      while (at < closed.length && closed[at]!.actor < actor) spans.push(closed[at++]!);
       if (clock.base > 0) spans.push({ actor, from: 1, to: clock.base });
       for (let i = 0; i < clock.above.length; i += 2) {
         spans.push({ actor, from: clock.above[i]!, to: clock.above[i + 1]! });
       }
     }
+    while (at < closed.length) spans.push(closed[at++]!);
     return spans;
   }
 
@@ -193,6 +200,7 @@ export class VersionVector {
       }
     }
     if (clocks.every((clock) => clock === undefined)) this.#clocks.delete(actor);
+    this.#closedSpans.fill(undefined);
   }
 
   closedActors(): ClosedActor[] {
@@ -215,12 +223,22 @@ export class VersionVector {
     return copy;
   }
 
+  #closedSpansOf(shard: number): Context {
+    const spans: Span[] = [];
+    for (const [actor, finals] of this.#closed) {
+      const to = finals[shard]!;
+      if (to > 0 && !this.#clocks.get(actor)?.[shard]) spans.push({ actor, from: 1, to });
+    }
+    return spans.sort((a, b) => (a.actor < b.actor ? -1 : 1));
+  }
+
   #mutable(actor: ActorId, shard: number): MutableClock {
     let clocks = this.#clocks.get(actor);
     if (!clocks) {
       clocks = Array.from<MutableClock | undefined>({ length: SHARDS });
       this.#clocks.set(actor, clocks);
     }
+    if (!clocks[shard]) this.#closedSpans[shard] = undefined;
     return (clocks[shard] ??= { base: this.#closed.get(actor)?.[shard] ?? 0, above: [] });
   }
 

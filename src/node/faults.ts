@@ -33,10 +33,16 @@ export function createFaultPorts(
   log.warn('fault injection is on: whoever holds an admin token may damage this node');
   return {
     ...{ membership, transport },
-    injector: ({ routing, replicator }) =>
+    injector: ({ replica, routing, replicator }) =>
       new FaultInjection({
         ...{ store: ports.store, runtime, membership, transport, routing, replicator },
-        rows: { encode: encodeRow, decode: readRow },
+        rows: {
+          encode: encodeRow,
+          decode(key, bytes) {
+            const decoded = replica.decode(key, bytes);
+            return decoded.ok ? decoded.row : undefined;
+          },
+        },
         log: log.child({ room: 'faults' }),
       }),
   };

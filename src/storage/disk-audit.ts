@@ -13,7 +13,7 @@ import type { StoreSummary } from './summary.ts';
 
 export interface DiskAuditOptions {
   readonly store: Store;
-  readonly replica: Pick<Replica, 'read' | 'covers' | 'addListener'>;
+  readonly replica: Pick<Replica, 'read' | 'decode' | 'covers' | 'addListener'>;
   readonly summary: StoreSummary;
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'debug' | 'warn'>;
@@ -43,7 +43,7 @@ export type DoubtCause = 'row-damaged' | 'row-lost' | 'row-unknown';
 
 /** A pass takes so long for each subscription, and never less; five sixths of what is promised. */
 const PASS_MS_PER_SUBSCRIPTION = 0.15;
-const PASS_MS_MIN = 8_000;
+const PASS_MS_MIN = 7_000;
 /** A small store is read in a moment, and then rests: who waits for a shard's sums waits less. */
 const PER_ROW_MS_MAX = 1;
 /** While it is being paced, it never takes more than this share of one core. */

@@ -2,6 +2,7 @@ import type { DotRange } from '../core/dot.ts';
 import type { Operation } from '../core/operation.ts';
 import { EMPTY_ROW, type Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
+import { ClosedContexts } from './closed-contexts.ts';
 import type { Store } from './port.ts';
 import { readOperations } from './replica-reader.ts';
 import type { Replica } from './replica-port.ts';
@@ -33,10 +34,16 @@ const BYTES_MAX = 1024 * 1024;
  * the new store has caught up with every live peer: what those have seen and removed is not asked for.
  */
 export async function restoreFromAside({ aside, replica }: Restoring): Promise<Restored> {
-  const rows = [
-    ...(await readVector(aside, { intervalsMax: Number.POSITIVE_INFINITY })).vector.rows(),
-  ];
-  const source = { store: aside, read: (key: RowKey) => readRow(aside, key) };
+  const stored = await readVector(aside, { intervalsMax: Number.POSITIVE_INFINITY });
+  const rows = [...stored.vector.rows()];
+  // Its rows count on the actors that it had closed, in its own order.
+  const contexts = new ClosedContexts(stored.closed);
+  const read = (key: RowKey): Row => {
+    const bytes = aside.get(key);
+    const decoded = bytes && decodeRow(key, bytes, contexts);
+    return decoded?.ok ? decoded.row : EMPTY_ROW;
+  };
+  const source = { store: aside, read };
   let operations = 0;
   for (let missing = replica.missing(rows); missing.length > 0;) {
     const answer = await readOperations(source, missing, BYTES_MAX);
@@ -76,12 +83,6 @@ function adopt(
   }
   if (next <= to) replica.cover([{ actor, shard, from: next, to }]);
   return staged;
-}
-
-function readRow(store: Store, key: RowKey): Row {
-  const bytes = store.get(key);
-  const decoded = bytes && decodeRow(key, bytes);
-  return decoded?.ok ? decoded.row : EMPTY_ROW;
 }
 
 function countersIn(ranges: readonly DotRange[]): number {

@@ -5,6 +5,7 @@ import type { Draft, Operation } from '../core/operation.ts';
 import type { Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
 import type { ClosedActor, ClosedDigest, VectorRow } from '../core/version-vector.ts';
+import type { Decoded } from './row-codec.ts';
 
 /** One row that an operation or a merge changed, told after it is on disk. */
 export interface Change {
@@ -58,6 +59,8 @@ export interface Replica {
   holdsData(): boolean;
 
   read(key: RowKey): Row;
+  /** A row's bytes as this store holds them; reports nothing. */
+  decode(key: string, bytes: Uint8Array): Decoded<Row>;
   /** The whole vector of a shard, as the context of a removal. */
   seen(shard: number): Context;
 

@@ -7,7 +7,7 @@ import { rangeEnd, shardPrefix, type RowKey } from '../core/row-key.ts';
 import { counterOfLogKey, logKey } from './layout.ts';
 import type { Store } from './port.ts';
 import type { LogAnswer, RowChunk } from './replica-port.ts';
-import { decodeLogRow, decodeRow } from './row-codec.ts';
+import { decodeLogRow, type Decoded } from './row-codec.ts';
 
 /** The row that the log says the dot wrote; undefined where the log row is gone or damaged. */
 export function readKeyOf(store: Store, { actor, shard, counter }: Dot): RowKey | undefined {
@@ -20,6 +20,10 @@ export function readKeyOf(store: Store, { actor, shard, counter }: Dot): RowKey 
 interface Source {
   readonly store: Store;
   readonly read: (key: RowKey) => Row;
+}
+
+export interface RowSource extends Source {
+  readonly decode: (key: string, bytes: Uint8Array) => Decoded<Row>;
 }
 
 /** What an operation costs beside its values: keys, numbers, the envelope's share. Bytes. */
@@ -155,7 +159,7 @@ type OperationBody = Pick<Operation, 'first' | 'count' | 'hlc' | 'writes'>;
 
 /** Rows of one shard, kind by kind, in key order. */
 export async function readRows(
-  source: Source,
+  source: RowSource,
   { shard, after, bytesMax }: { shard: number; after: RowKey | undefined; bytesMax: number },
 ): Promise<RowChunk> {
   const rows: (readonly [RowKey, Row])[] = [];
@@ -169,7 +173,7 @@ export async function readRows(
     for await (const chunk of source.store.scan({ gte, lt })) {
       for (const [key, value] of chunk) {
         if (bytes >= bytesMax) return { rows, last: false, damaged };
-        const decoded = decodeRow(key, value);
+        const decoded = source.decode(key, value);
         // A damaged row is not offered; `read` of it reports the damage.
         if (!decoded.ok) {
           damaged = true;

@@ -5,15 +5,24 @@ import { nextHlc, type Hlc } from '../core/hybrid-clock.ts';
 import type { ActorId } from '../core/ids.ts';
 import { OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
 import { EMPTY_ROW, mergeRows, type Row } from '../core/row.ts';
-import { splitRowKey, type RowKey } from '../core/row-key.ts';
+import type { RowKey } from '../core/row-key.ts';
 import type { VectorRow, VersionVector } from '../core/version-vector.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
+import { ClosedContexts } from './closed-contexts.ts';
+import { drawIdentity, type StoreIdentity } from './identity.ts';
 import { DurableVector } from './durable-vector.ts';
 import { factKey, vectorKey } from './layout.ts';
 import type { Mutation, Store } from './port.ts';
-import { readKeyOf, readOperations, readRows } from './replica-reader.ts';
-import { addReplacement, changeOf, mergeOperation, type Merged } from './row-mutations.ts';
+import { readKeyOf, readOperations, readRows, type RowSource } from './replica-reader.ts';
+import {
+  addReplacement,
+  changeOf,
+  isWellFormed,
+  mergeOperation,
+  rangeOf,
+  type Merged,
+} from './row-mutations.ts';
 import type {
   Change,
   ClosedVector,
@@ -24,7 +33,7 @@ import type {
   RowChunk,
   VectorCursor,
 } from './replica-port.ts';
-import { decodeRow, encodeVectorRow } from './row-codec.ts';
+import { decodeRow, encodeVectorRow, type Decoded } from './row-codec.ts';
 import { closingMutations, readVector, type StoredVector } from './stored-vector.ts';
 
 export interface ReplicaOptions {
@@ -50,6 +59,8 @@ export class ReplicatedStore implements Replica {
   readonly #log: Log;
   readonly #vector: VersionVector;
   readonly #durable: DurableVector;
+  readonly #contexts: ClosedContexts;
+  readonly #source: RowSource;
   readonly #listeners: ReplicaListener[] = [];
   readonly #dirty = new Map<string, readonly [ActorId, number]>();
   /** Actors closed so far, of which the last ones may still be on their way to the disk. */
@@ -65,25 +76,24 @@ export class ReplicatedStore implements Replica {
     this.storeId = storeId;
     this.#vector = stored.vector;
     this.#durable = new DurableVector({ ...stored, vector: stored.vector.clone() });
-    this.#closed = stored.closed.length;
+    this.#contexts = new ClosedContexts(stored.closed);
+    this.#closed = stored.nextOrder;
+    const read = (key: RowKey): Row => this.read(key);
+    const decode = (key: string, bytes: Uint8Array): Decoded<Row> => this.decode(key, bytes);
+    this.#source = { store: this.#store, read, decode };
     this.#store.addBeforeFlush(() => this.#takeDirty());
   }
 
   /** Reads the vector and draws a new actor: no run of a node ever continues another run's counters. */
   static async open(options: ReplicaOptions): Promise<ReplicatedStore> {
     const { store, runtime } = options;
-    const known = store.get(factKey('store-id'));
-    const storeId = known ? new TextDecoder().decode(known) : randomHex(runtime);
-    if (!known) {
-      store.stage([{ key: factKey('store-id'), value: new TextEncoder().encode(storeId) }]);
-    }
-    const actor = randomHex(runtime) as ActorId;
+    const identity = drawIdentity(store, runtime);
     const damaged: [key: string, error: string][] = [];
     const stored = await readVector(store, {
       intervalsMax: options.intervalsMax,
       onDamage: (key, error) => damaged.push([key, error]),
     });
-    const replica = new ReplicatedStore(options, { actor, storeId, stored });
+    const replica = new ReplicatedStore(options, { ...identity, stored });
     for (const [key, error] of damaged) replica.#reportDamage(key, error);
     return replica;
   }
@@ -108,10 +118,14 @@ export class ReplicatedStore implements Replica {
   read(key: RowKey): Row {
     const bytes = this.#store.get(key);
     if (!bytes) return EMPTY_ROW;
-    const decoded = decodeRow(key, bytes);
+    const decoded = this.decode(key, bytes);
     if (decoded.ok) return decoded.row;
     this.#reportDamage(key, decoded.error);
     return EMPTY_ROW;
+  }
+
+  decode(key: string, bytes: Uint8Array): Decoded<Row> {
+    return decodeRow(key, bytes, this.#contexts);
   }
 
   seen(shard: number): Context {
@@ -201,7 +215,7 @@ export class ReplicatedStore implements Replica {
     const mutations: Mutation[] = [];
     for (const change of changes) {
       for (const { hlc } of change.after) this.#hlc = Math.max(this.#hlc, hlc);
-      addReplacement(mutations, change);
+      addReplacement({ mutations, contexts: this.#contexts }, change);
     }
     this.#store.stage(mutations, () => {
       this.#tell((listener) => listener.onDurable({ changes, own: false }));
@@ -242,6 +256,8 @@ export class ReplicatedStore implements Replica {
     this.#store.stage(closingMutations({ ...closed, order }), () =>
       this.#durable.close(closed, order),
     );
+    // From here on rows count on it; they are staged after it.
+    this.#contexts.add(closed, order);
     return true;
   }
 
@@ -254,15 +270,13 @@ export class ReplicatedStore implements Replica {
   }
 
   async operations(ranges: readonly DotRange[], bytesMax: number): Promise<LogAnswer> {
-    const source = { store: this.#store, read: (key: RowKey) => this.read(key) };
-    const answer = await readOperations(source, this.#durable.within(ranges), bytesMax);
+    const answer = await readOperations(this.#source, this.#durable.within(ranges), bytesMax);
     await this.#settled();
     return answer;
   }
 
   async rows(shard: number, after: RowKey | undefined, bytesMax: number): Promise<RowChunk> {
-    const source = { store: this.#store, read: (key: RowKey) => this.read(key) };
-    const chunk = await readRows(source, { shard, after, bytesMax });
+    const chunk = await readRows(this.#source, { shard, after, bytesMax });
     await this.#settled();
     return chunk;
   }
@@ -281,10 +295,10 @@ export class ReplicatedStore implements Replica {
 
   /** Changes nothing here. Throws where a row cannot be read or a number of it cannot be stored. */
   #merge(operation: Operation, drafts: readonly Draft[] | undefined): Merged {
-    return mergeOperation(
-      operation,
-      (write) => drafts?.[write.offset]?.row ?? this.read(write.key),
-    );
+    return mergeOperation(operation, {
+      contexts: this.#contexts,
+      read: (write) => drafts?.[write.offset]?.row ?? this.read(write.key),
+    });
   }
 
   /** A row that cannot be read now cannot be merged: the operation is pulled again later. */
@@ -369,9 +383,7 @@ export class ReplicatedStore implements Replica {
   }
 }
 
-interface Identity {
-  readonly actor: ActorId;
-  readonly storeId: string;
+interface Identity extends StoreIdentity {
   readonly stored: StoredVector;
 }
 
@@ -385,15 +397,3 @@ interface Staging extends Merged {
 }
 
 const LINEAGE_FACT = 'lineage';
-
-function isWellFormed({ writes, shard }: Operation): boolean {
-  return writes.every((write) => splitRowKey(write.key)?.shard === shard);
-}
-
-function rangeOf({ actor, shard, first, count }: Operation): DotRange {
-  return { actor, shard, from: first, to: first + count - 1 };
-}
-
-function randomHex(runtime: Runtime): string {
-  return Array.from(runtime.random.bytes(8), (byte) => byte.toString(16).padStart(2, '0')).join('');
-}

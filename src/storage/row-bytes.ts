@@ -131,6 +131,13 @@ export class RowReader {
     return this.#fail();
   }
 
+  uint32(): number {
+    if (this.end - this.at < 4) return this.#fail();
+    const { bytes, at } = this;
+    this.at = at + 4;
+    return uint32At(bytes, at);
+  }
+
   uint56(): number {
     if (this.end - this.at < UINT56_BYTES) return this.#fail();
     const { bytes, at } = this;

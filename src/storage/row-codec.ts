@@ -4,6 +4,7 @@ import type { Entry, Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
 import { SHARDS } from '../core/placement.ts';
 import type { ClosedActor, VectorRow } from '../core/version-vector.ts';
+import type { ClosedContexts, SplitContext } from './closed-contexts.ts';
 import {
   ACTOR_BYTES,
   RowReader,
@@ -20,6 +21,8 @@ import {
  *
  *     row     1, entries, then for each: tag u8, actor, counter, hlc 7 bytes,
  *             spans, then for each span: actor, from, to - from; value length, value
+ *     row     2, the same, but before the spans of each entry: a count of closed actors and, unless it
+ *             is 0, a check of them in 4 bytes: the context holds all of them in the row's shard too
  *     closed  1, actor, its place in the order of closing, its highest counter in each of the 16 shards
  *     vector  1, actor, shard u8, base, intervals, then for each: gap from what is before, to - from
  *     log     1, offset, count, row key in UTF-8
@@ -27,17 +30,20 @@ import {
  * A row of one entry without context is about 27 bytes and its value, and about 0.3 µs either way.
  */
 const FORMAT = 1;
+/** Only of rows that it makes smaller. */
+const FORMAT_SPLIT = 2;
 const CRC_BYTES = 4;
 /** Format and one count. */
 const HEAD_BYTES_MAX = 1 + VARINT_BYTES_MAX;
-const ENTRY_BYTES_MAX = 1 + ACTOR_BYTES + UINT56_BYTES + 3 * VARINT_BYTES_MAX;
+const ENTRY_BYTES_MAX = 1 + ACTOR_BYTES + UINT56_BYTES + 4 * VARINT_BYTES_MAX + 4;
 const SPAN_BYTES_MAX = ACTOR_BYTES + 2 * VARINT_BYTES_MAX;
 
 /**
  * `truncated`: too short to be a row. `checksum`: not what was written under this key. `format`: written
- * so, and not by a version this one knows.
+ * so, and not by a version this one knows. `closed`: a context counts on closed actors that are not
+ * known here.
  */
-export type RowError = 'checksum' | 'truncated' | 'format';
+export type RowError = 'checksum' | 'truncated' | 'format' | 'closed';
 
 export type Decoded<Value> =
   { readonly ok: true; readonly row: Value } | { readonly ok: false; readonly error: RowError };
@@ -63,18 +69,26 @@ export interface LogPlace {
 const writer = new RowWriter();
 const reader = new RowReader();
 
-/** Throws a RangeError where a number of the row is no integer from 0 to 2^53 - 1. */
-export function encodeRow(key: string, row: Row): Uint8Array {
+/**
+ * Throws a RangeError where a number of the row is no integer from 0 to 2^53 - 1. With `contexts`, the
+ * closed actors of the store it is for, long contexts are short.
+ */
+export function encodeRow(key: string, row: Row, contexts?: ClosedContexts): Uint8Array {
+  const split = contexts && splitContexts(key, row, contexts);
   writer.begin(rowBytesMax(row));
-  writer.uint8(FORMAT);
+  writer.uint8(split ? FORMAT_SPLIT : FORMAT);
   writer.varint(row.length);
-  for (const entry of row) {
+  for (const [i, entry] of row.entries()) {
     writer.uint8(entry.tag);
     writer.actor(entry.actor);
     writer.varint(entry.counter);
     writer.uint56(entry.hlc);
-    writer.varint(entry.context.length);
-    for (const { actor, from, to } of entry.context) {
+    const known = split?.[i];
+    if (split) writer.varint(known?.closed ?? 0);
+    if (known) writer.uint32(known.check);
+    const context = known?.rest ?? entry.context;
+    writer.varint(context.length);
+    for (const { actor, from, to } of context) {
       writer.actor(actor);
       writer.varint(from);
       writer.varint(to - from);
@@ -85,10 +99,12 @@ export function encodeRow(key: string, row: Row): Uint8Array {
   return seal(crc32Text(key));
 }
 
-export function decodeRow(key: string, bytes: Uint8Array): Decoded<Row> {
-  const error = open(bytes, crc32Text(key));
+/** `contexts`: the closed actors of the store that the row was read from. */
+export function decodeRow(key: string, bytes: Uint8Array, contexts?: ClosedContexts): Decoded<Row> {
+  const error = open(bytes, crc32Text(key), FORMAT_SPLIT);
   if (error !== undefined) return { ok: false, error };
   const count = reader.varint();
+  if (bytes[0] === FORMAT_SPLIT) return decodeSplit(shardOf(key), count, contexts);
   if (count === 1) {
     const entry = readEntry();
     return closed() ? { ok: true, row: [entry] } : BAD_FORMAT;
@@ -200,6 +216,46 @@ function readEntry(): Entry {
   return { actor, counter, hlc, tag, context, value };
 }
 
+function decodeSplit(shard: number, count: number, contexts?: ClosedContexts): Decoded<Row> {
+  const row: Entry[] = [];
+  let isKnown = true;
+  for (let i = 0; i < count && !reader.bad; i++) {
+    const tag = reader.uint8();
+    const actor = reader.actor();
+    const counter = reader.varint();
+    const hlc = reader.uint56();
+    const closedActors = reader.varint();
+    const check = closedActors === 0 ? 0 : reader.uint32();
+    const rest = readContext(reader.varint());
+    const value = reader.blob(reader.varint());
+    const context =
+      closedActors === 0 ? rest : contexts?.join(shard, { closed: closedActors, check, rest });
+    if (context) row.push({ actor, counter, hlc, tag, context, value });
+    else isKnown = false;
+  }
+  if (!closed()) return BAD_FORMAT;
+  return isKnown ? { ok: true, row } : { ok: false, error: 'closed' };
+}
+
+/** Undefined where no entry gets shorter. */
+function splitContexts(
+  key: string,
+  row: Row,
+  contexts: ClosedContexts,
+): readonly (SplitContext | undefined)[] | undefined {
+  let split: (SplitContext | undefined)[] | undefined;
+  for (const [i, { context }] of row.entries()) {
+    const known = contexts.split(shardOf(key), context);
+    if (known) (split ??= [])[i] = known;
+  }
+  return split;
+}
+
+/** A row key's second character is its shard as a hex digit. */
+function shardOf(key: string): number {
+  return Number.parseInt(key[1]!, 16);
+}
+
 function readContext(spans: number): Context {
   const context: Span[] = [];
   for (let i = 0; i < spans && !reader.bad; i++) {
@@ -218,11 +274,11 @@ function seal(seed: number): Uint8Array {
 }
 
 /** Verifies the whole row first, so that nothing is read from one that is not as it was written. */
-function open(bytes: Uint8Array, seed: number): RowError | undefined {
+function open(bytes: Uint8Array, seed: number, formatMax = FORMAT): RowError | undefined {
   const end = bytes.length - CRC_BYTES;
   if (end < 2) return 'truncated';
   if (crc32(bytes, seed, end) !== uint32At(bytes, end)) return 'checksum';
-  if (bytes[0] !== FORMAT) return 'format';
+  if (bytes[0]! < FORMAT || bytes[0]! > formatMax) return 'format';
   reader.begin(bytes, end);
   reader.at = 1;
   return undefined;

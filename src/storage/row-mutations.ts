@@ -1,9 +1,11 @@
+import type { DotRange } from '../core/dot.ts';
 import type { ChannelKey, Uid } from '../core/ids.ts';
 import { KINDS, kindOf } from '../core/kinds.ts';
 import { entryOf, type Operation, type Write } from '../core/operation.ts';
 import { hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
 import { reverseKey, splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { VersionVector } from '../core/version-vector.ts';
+import type { ClosedContexts } from './closed-contexts.ts';
 import { logKey } from './layout.ts';
 import type { Mutation } from './port.ts';
 import type { Change } from './replica-port.ts';
@@ -17,9 +19,26 @@ export interface Merged {
   readonly changes: readonly Change[];
 }
 
-/** `read` gives the row of a write before the operation. Throws where a number cannot be stored. */
-export function mergeOperation(operation: Operation, read: (write: Write) => Row): Merged {
+/** True where every write is of the operation's shard. */
+export function isWellFormed({ writes, shard }: Operation): boolean {
+  return writes.every((write) => splitRowKey(write.key)?.shard === shard);
+}
+
+export function rangeOf({ actor, shard, first, count }: Operation): DotRange {
+  return { actor, shard, from: first, to: first + count - 1 };
+}
+
+/** The rows that an operation meets, and what their contexts are written with. */
+export interface MergeGround {
+  readonly contexts: ClosedContexts;
+  /** The row of a write before the operation. */
+  readonly read: (write: Write) => Row;
+}
+
+/** Throws where a number cannot be stored. */
+export function mergeOperation(operation: Operation, { contexts, read }: MergeGround): Merged {
   const mutations: Mutation[] = [];
+  const out = { mutations, contexts };
   const changes: Change[] = [];
   const pending = operation.writes.length > 1 ? new Map<RowKey, Row>() : undefined;
   for (const write of operation.writes) {
@@ -36,15 +55,21 @@ export function mergeOperation(operation: Operation, read: (write: Write) => Row
     }
     const change = { key: write.key, before, after };
     changes.push(change);
-    addRowMutations(mutations, change, operation.shard);
+    addRowMutations(out, change, operation.shard);
   }
   return { mutations, changes };
 }
 
+export interface MutationsOut {
+  readonly mutations: Mutation[];
+  readonly contexts: ClosedContexts;
+}
+
 /** The row, the log rows of what it lost, and the reverse row of a subscription. */
-export function addRowMutations(mutations: Mutation[], change: Change, shard: number): void {
+function addRowMutations(out: MutationsOut, change: Change, shard: number): void {
+  const { mutations, contexts } = out;
   const { key, before, after } = change;
-  mutations.push({ key, value: after.length > 0 ? encodeRow(key, after) : undefined });
+  mutations.push({ key, value: after.length > 0 ? encodeRow(key, after, contexts) : undefined });
   for (const { actor, counter } of before) {
     if (!hasDot(after, actor, counter)) mutations.push({ key: logKey(actor, shard, counter) });
   }
@@ -55,15 +80,15 @@ export function addRowMutations(mutations: Mutation[], change: Change, shard: nu
 }
 
 /** The same for a row that comes whole, not by an operation; every entry it gains gets a log row. */
-export function addReplacement(mutations: Mutation[], change: Change): void {
+export function addReplacement(out: MutationsOut, change: Change): void {
   const { key, before, after } = change;
   const { shard } = splitRowKey(key)!;
   for (const { actor, counter } of after) {
     if (hasDot(before, actor, counter)) continue;
     const value = encodeLogRow(key, { offset: 0, count: 1 });
-    mutations.push({ key: logKey(actor, shard, counter), value });
+    out.mutations.push({ key: logKey(actor, shard, counter), value });
   }
-  addRowMutations(mutations, change, shard);
+  addRowMutations(out, change, shard);
 }
 
 /** What a merge of whole rows changed; undefined for nothing. `seen`: every dot that ever came here. */

@@ -10,6 +10,8 @@ export interface StoredVector {
   readonly vector: VersionVector;
   /** Closed actors by their order; one whose row is damaged is absent. */
   readonly closed: readonly (ClosedActor | undefined)[];
+  /** Never given before, also where the row of the last one is damaged. */
+  readonly nextOrder: number;
 }
 
 /** The vector as it is stored: closed actors, and the rows of the open ones. */
@@ -19,14 +21,16 @@ export async function readVector(
 ): Promise<StoredVector> {
   const vector = new VersionVector(intervalsMax);
   const closed: (ClosedActor | undefined)[] = [];
+  let rows = 0;
   for (const range of [CLOSED_RANGE, VECTOR_RANGE]) {
     for await (const chunk of store.scan(range)) {
+      if (range === CLOSED_RANGE) rows += chunk.length;
       for (const { actor, finals, order } of addVectorRows(vector, chunk, onDamage)) {
         closed[order] = { actor, finals };
       }
     }
   }
-  return { vector, closed };
+  return { vector, closed, nextOrder: Math.max(closed.length, rows) };
 }
 
 /** One row for the closed actor, in the place of those that said the same. */

@@ -18,7 +18,6 @@ import type { Log } from '../observability/log.ts';
 import type { Runtime, Timer } from '../runtime/port.ts';
 import type { Store } from './port.ts';
 import type { Change, Replica } from './replica-port.ts';
-import { decodeRow } from './row-codec.ts';
 import type { ReplicaSummary, ShardCopy, ShardTotals } from './summary-port.ts';
 import { LiveScan, paceByShare, type KeyRange, type Pace } from './summary-scan.ts';
 import { ShardSums } from './summary-sums.ts';
@@ -27,7 +26,7 @@ export interface SummaryOptions {
   /** Members of one cluster hash alike. */
   readonly cluster: string;
   readonly store: Store;
-  readonly replica: Pick<Replica, 'read' | 'covers' | 'addListener'>;
+  readonly replica: Pick<Replica, 'read' | 'decode' | 'covers' | 'addListener'>;
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'info' | 'warn'>;
   /** Of one core, while sums are built. */
@@ -254,7 +253,7 @@ export class StoreSummary implements ReplicaSummary {
 
   /** A damaged row is no part of the set, so that a sweep sees it as lost; the replica reports it. */
   #rowOf(key: string, value: Uint8Array): Row {
-    const decoded = decodeRow(key, value);
+    const decoded = this.#options.replica.decode(key, value);
     if (decoded.ok) return decoded.row;
     this.#damaged += 1;
     return this.#options.replica.read(key as RowKey);
