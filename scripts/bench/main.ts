@@ -4,6 +4,8 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { benchFanout } from './fanout.ts';
+import { benchFalseRepairs } from './false-repairs.ts';
+import { benchHeal } from './heal.ts';
 import { benchLatency } from './latency.ts';
 import { benchIdleSessions, benchStoredSubscriptions } from './memory.ts';
 import { benchIdleAudits, benchSymbols } from './reconcile.ts';
@@ -13,8 +15,22 @@ import { benchSweep } from './sweep.ts';
 
 /** `quick` is a look, `full` is what a report is made of. */
 const SIZES = {
-  quick: { seconds: 3, rounds: 1, subscriptions: 100_000, idle: 5_000, stored: 200_000 },
-  full: { seconds: 8, rounds: 3, subscriptions: 500_000, idle: 19_000, stored: 1_000_000 },
+  quick: {
+    seconds: 3,
+    rounds: 1,
+    subscriptions: 100_000,
+    idle: 5_000,
+    stored: 200_000,
+    injections: 100,
+  },
+  full: {
+    seconds: 8,
+    rounds: 3,
+    subscriptions: 500_000,
+    idle: 19_000,
+    stored: 1_000_000,
+    injections: 1_000,
+  },
 } as const;
 
 /** Of one measurement: short ones in turns say more than long ones, on a machine that is shared. */
@@ -28,6 +44,8 @@ const SECTIONS = {
   stored: (size: Size) => benchStoredSubscriptions(size.stored),
   symbols: () => Promise.resolve(benchSymbols()),
   sweep: (size: Size) => benchSweep(size.stored),
+  heal: (size: Size) => benchHeal(size.injections),
+  'false-repairs': () => benchFalseRepairs(Number(options.seconds)),
   audits: (size: Size) => benchIdleAudits(size.stored, 20 * size.seconds),
 } as const;
 
@@ -38,10 +56,17 @@ const program = new Command('bench')
   .description('figures of this machine beside a bare uWS server and a bare LevelDB batch')
   .option('--only <sections>', `of ${Object.keys(SECTIONS).join(',')}`)
   .option('--full', 'the sizes of a report (about 10 minutes)')
+  .option('--seconds <seconds>', 'of writes for false-repairs, in virtual time', '10')
   .option('--json', 'print JSON instead of the table')
   .option('--out <folder>', 'write the report there as well');
 program.parse();
-const options = program.opts<{ only?: string; full?: true; json?: true; out?: string }>();
+const options = program.opts<{
+  only?: string;
+  full?: true;
+  seconds: string;
+  json?: true;
+  out?: string;
+}>();
 
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
 const size = options.full ? SIZES.full : SIZES.quick;

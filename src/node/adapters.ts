@@ -104,6 +104,8 @@ export function createGateway(
   });
 }
 
+const HEARTBEAT_MS_MIN = 50;
+
 export function coreOptions({ config, self }: Ground): CoreOptions {
   const { replication, storage, gateway, cluster, audit, sweep, membership } = config;
   const auditPace = audit.profile === 'fast' ? 5 : 1;
@@ -112,7 +114,8 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     self,
     slots: cluster.slots,
     replicator: {
-      heartbeatMs: replication.heartbeatMs,
+      // It tells of lost deltas and altered interest, so it belongs to the profile.
+      heartbeatMs: Math.max(HEARTBEAT_MS_MIN, replication.heartbeatMs / auditPace),
       liveMs: replication.heartbeatMs,
       unacknowledgedBytesMax: replication.unacknowledgedBytesMax,
       frameBytesMax: replication.frameBytes,

@@ -9,7 +9,7 @@ import { findDifference } from './difference.ts';
 import { keysByLog, keysByScan } from './find-keys.ts';
 import type { CleanProof } from './options.ts';
 import { resolvePairs, type Pair, type ResolveParts, type ShardWork } from './resolve.ts';
-import { resolveStray } from './strays.ts';
+import { resolveStray, seenByNobody } from './strays.ts';
 import { Streaks } from './streaks.ts';
 import { contentUnder, findDot } from './verdict.ts';
 import { METHODS, packDigests, readCompared, type Compared, type PeerShard } from './wire.ts';
@@ -125,10 +125,14 @@ export class PeerSweep {
     items: readonly SetItem[],
   ): Promise<Sorted> {
     const settled: SetItem[] = [];
+    const fresh: SetItem[] = [];
     let stuck = 0;
     for (const item of items) {
       if (!contextCovers(vector, item.actor, item.counter)) {
-        if (!this.#isStuck(work, item, 'stray')) continue;
+        if (!this.#isStuck(work, item, 'stray')) {
+          fresh.push(item);
+          continue;
+        }
         stuck += 1;
         const key = (await this.#locate(work, [item])).found.get(item);
         if (key) await resolveStray(this.#parts, { shard: work.shard, item, key });
@@ -139,7 +143,20 @@ export class PeerSweep {
         this.#parts.counters.inFlight += 1;
       }
     }
+    stuck += await this.#putAside(work, fresh);
     return { settled, stuck };
+  }
+
+  /** What not even a writer has seen is not in flight, and needs no second sweep. How many there were. */
+  async #putAside({ shard }: ShardWork, items: readonly SetItem[]): Promise<number> {
+    if (items.length === 0) return 0;
+    const { replica } = this.#parts.options;
+    const unknown = await seenByNobody(this.#parts, shard, items);
+    if (unknown.length === 0) return 0;
+    // What no row confirms is a false peel and none of its business.
+    const found = await keysByScan(replica, shard, unknown);
+    for (const [item, key] of found) await resolveStray(this.#parts, { shard, item, key });
+    return found.size;
   }
 
   /** Items that only the peer has: in flight to us, or to be settled. One that stays is fetched. */

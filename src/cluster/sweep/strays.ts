@@ -9,6 +9,7 @@ import { METHODS, writeDots } from './wire.ts';
 
 export const QUARANTINE_PREFIX = 'quarantine/';
 const COUNT_FACT = 'quarantined';
+const ASKED_MAX = 32;
 
 export interface StrayParts {
   readonly options: SweepOptions;
@@ -26,18 +27,8 @@ export async function resolveStray(
   { options, limits, applier, alarms }: StrayParts,
   { shard, item, key }: { shard: number; item: SetItem; key: RowKey },
 ): Promise<void> {
-  const { replica, calls } = options;
-  const { others } = options.roster();
-  const body: unknown[] = [shard];
-  writeDots(body, [item]);
-  const answers = await Promise.all(
-    others.map((member) =>
-      calls
-        .call(member, { method: METHODS.covers, body, timeoutMs: limits.callTimeoutMs })
-        .then((answer) => (Array.isArray(answer) ? answer[0] === true : undefined))
-        .catch(() => undefined),
-    ),
-  );
+  const { replica } = options;
+  const answers = await whoCovers({ options, limits }, shard, item);
   const { actor, counter } = item;
   if (answers.includes(true)) {
     replica.cover([{ actor, shard, from: counter, to: counter }]);
@@ -55,6 +46,39 @@ export async function resolveStray(
   }
   applier.takeOut(key, findDot(replica.read(key), item)!);
   options.repairs.onRepair(applier.repair(key, about));
+}
+
+/**
+ * Those of the dots that no member of a roster that answered to the last one has ever seen: not even a
+ * writer, so they are not on their way. While someone is silent: none. At most 32 are asked about.
+ */
+export async function seenByNobody(
+  parts: Pick<StrayParts, 'options' | 'limits'>,
+  shard: number,
+  items: readonly SetItem[],
+): Promise<readonly SetItem[]> {
+  const asked = items.slice(0, ASKED_MAX);
+  const answers = await Promise.all(asked.map((item) => whoCovers(parts, shard, item)));
+  return asked.filter((_, at) => answers[at]!.every((answer) => answer === false));
+}
+
+/** Of each other member of the roster; undefined where it did not answer. */
+function whoCovers(
+  { options, limits }: Pick<StrayParts, 'options' | 'limits'>,
+  shard: number,
+  item: SetItem,
+): Promise<readonly (boolean | undefined)[]> {
+  const { calls } = options;
+  const body: unknown[] = [shard];
+  writeDots(body, [item]);
+  return Promise.all(
+    options.roster().others.map((member) =>
+      calls
+        .call(member, { method: METHODS.covers, body, timeoutMs: limits.callTimeoutMs })
+        .then((answer) => (Array.isArray(answer) ? answer[0] === true : undefined))
+        .catch(() => undefined),
+    ),
+  );
 }
 
 /** False where quarantine is full. */
