@@ -38,7 +38,8 @@ run(
     t.timeout(200_000);
     const cluster = await startCluster(t, {
       ...{ nodes: 3, etcd: true },
-      config: { audit: { profile: 'fast' } },
+      // A shard's evidence is looked at each 100 ms.
+      config: { audit: { profile: 'fast' }, sweep: { interval_ms: 500 } },
     });
     await allLinked(cluster);
     const user = await clientOf(t, cluster.addresses(1).client, 'user');

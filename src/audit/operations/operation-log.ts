@@ -1,10 +1,11 @@
 import type { Operation } from '../../core/operation.ts';
+import { isLive } from '../../core/row.ts';
 import { SEPARATOR } from '../../core/row-key.ts';
 import type { Cause } from '../../messaging/port.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { KeyValue, Mutation, Store } from '../../storage/port.ts';
-import type { Applied, ReplicaListener } from '../../storage/replica-port.ts';
+import type { Applied, Change, ReplicaListener } from '../../storage/replica-port.ts';
 import type { Repair, RepairListener } from '../port.ts';
 import type { LogEntry, LogFilter, OperationJournal, RefusedOperation } from './port.ts';
 import {
@@ -101,10 +102,15 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
     this.#add({ operation, cause: 'replicated', atMs: this.#now() });
   }
 
-  /** Rows of a snapshot come without their operations; each keeps its dot and time in itself. */
+  /**
+   * Rows of a snapshot come without their operations; each keeps its dot and time in itself. What changes
+   * for nobody, as where evidence is collected, is not told; what a sweep restores has its own line too.
+   */
   onDurable({ operation, changes }: Applied): void {
     if (operation) return;
-    const rows = changes.filter(({ key }) => key[0] === 's').length;
+    const changed = ({ key, before, after }: Change): boolean =>
+      key[0] === 's' && isLive(before) !== isLive(after);
+    const rows = changes.filter(changed).length;
     if (rows > 0) this.#say(countedRecord(this.#now(), 'snapshot', `${rows} subscriptions`));
   }
 

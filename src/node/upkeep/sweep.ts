@@ -68,8 +68,10 @@ export function createSweepUpkeep(
   const caughtUp = (): boolean => replicator.mayWrite();
   const reportedBy = (member: MemberId, shard: number): Context | undefined =>
     replicator.reportedBy(member, shard);
+  const intervalMs = limits?.intervalMs ?? SWEEP_LIMITS.intervalMs;
   const evidence = new EvidenceCollector({
     ...{ replica, runtime, log, roster, reportedBy, caughtUp, calls },
+    everyMs: intervalMs,
   });
   const sweep = new Sweeper({
     ...{ self, runtime, log, replica, calls, repairs, limits, roster, reportedBy, caughtUp },
@@ -88,7 +90,6 @@ export function createSweepUpkeep(
     }
   };
   upkeep.diskAudit.onDoubtful = (keys) => void ask(keys);
-  const intervalMs = limits?.intervalMs ?? SWEEP_LIMITS.intervalMs;
   const linked = (member: MemberId): boolean => replicator.openedTo(member) !== undefined;
   const forgetter =
     forgetAfterMs === undefined

@@ -155,6 +155,23 @@ test('a flood of refusals is counted, not written', async (t) => {
   t.regex(lines[0]!.detail, /^9\d\d lines above the limits$/);
 });
 
+test('rows without an operation are told only where they change who receives', async (t) => {
+  const { store, log } = await openLog(t);
+  const entry = { actor: ACTOR, hlc: 1, context: [], value: new Uint8Array(0) };
+  const [live, gone] = [
+    { ...entry, counter: 1, tag: 0 },
+    { ...entry, counter: 2, tag: REMOVAL },
+  ];
+  const key = subscriptionKey(GROUP, uid('u1'));
+  const applied = { origin: 'peer', operation: undefined } as const;
+  log.onDurable({ ...applied, changes: [{ key, before: [gone], after: [] }] } as never);
+  await flushed(store);
+  t.is(log.size(), 0);
+  log.onDurable({ ...applied, changes: [{ key, before: [], after: [live] }] } as never);
+  await flushed(store);
+  t.like((await log.query({ limit: 9 }))[0], { action: 'snapshot', detail: '1 subscriptions' });
+});
+
 test('repairs are lines too, and time limits what is found', async (t) => {
   const { store, log } = await openLog(t);
   const dots = [{ actor: ACTOR, shard: 3, counter: 9 }];
