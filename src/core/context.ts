@@ -22,11 +22,14 @@ export function contextCovers(context: Context, actor: ActorId, counter: number)
   return false;
 }
 
-/** True where every dot of `inner` is in `outer`. */
+/** True where every dot of `inner` is in `outer`. Linear: contexts grow with every restart. */
 export function contextIncludes(outer: Context, inner: Context): boolean {
-  return inner.every((need) =>
-    outer.some((has) => has.actor === need.actor && has.from <= need.from && need.to <= has.to),
-  );
+  let at = 0;
+  return inner.every(({ actor, from, to }) => {
+    let has = outer[at];
+    while (has && (has.actor < actor || (has.actor === actor && has.to < to))) has = outer[++at];
+    return has?.actor === actor && has.from <= from;
+  });
 }
 
 /** The dots that are in both. */

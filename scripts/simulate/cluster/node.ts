@@ -119,7 +119,9 @@ export class SimulatedNode {
   peek(key: RowKey): Row | undefined {
     const bytes = this.#run?.store?.get(key);
     if (!bytes) return EMPTY_ROW;
-    const decoded = decodeRow(key, bytes);
+    // Contexts count on the actors that this store has closed.
+    const replica = this.#run?.core?.replica;
+    const decoded = replica ? replica.decode(key, bytes) : decodeRow(key, bytes);
     return decoded.ok ? decoded.row : undefined;
   }
 
