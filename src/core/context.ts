@@ -56,7 +56,9 @@ export function contextOfRanges(ranges: readonly DotRange[]): Context {
 export function uniteContexts(...contexts: readonly Context[]): Context {
   const filled = contexts.filter((context) => context.length > 0);
   if (filled.length === 0) return EMPTY_CONTEXT;
-  if (filled.length === 1) return filled[0]!;
+  // Mostly one of them is a node's whole vector, which holds the others.
+  const most = filled.reduce((one, other) => (other.length > one.length ? other : one));
+  if (filled.every((one) => one === most || contextIncludes(most, one))) return most;
   return normalizeSpans(filled.flat());
 }
 
