@@ -284,8 +284,9 @@ async function join(
 ): Promise<Roster> {
   const { replica, membership, listener } = parts;
   const note = (roster: Roster): void => {
-    // One that dropped this member is no roster to start from.
-    if (roster.members.some(({ id }) => id === self.id))
+    // One that dropped this member is no roster to start from, and a list in cluster.yml is nothing
+    // that etcd could have forgotten: a lone node that grows takes the slot that etcd gives it.
+    if (!membership.fixed && roster.members.some(({ id }) => id === self.id))
       replica.setFact(ROSTER_FACT, new TextEncoder().encode(JSON.stringify(roster)));
     listener.onRoster?.(roster);
   };

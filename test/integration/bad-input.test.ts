@@ -92,7 +92,7 @@ test.serial('bad frames of a connected client are answered and the connection st
     ['[{"id":"1","method":"ping"}]', null],
     ['"ping"', null],
     ['{"id":"1"}', '1'],
-    ['{"id":1,"method":"ping"}', null],
+    ['{"id":1.5,"method":"ping"}', null],
     ['{"id":{},"method":"ping"}', null],
     ['{"id":"2","method":"ping","params":[]}', '2'],
     ['{"id":"3","jsonrpc":"1.0","method":"ping"}', '3'],

@@ -38,7 +38,15 @@ run('a lone node with data grows to three that find each other by etcd', async (
   const store = await loneStore(t, 'ann');
   const cluster = await startCluster(t, { nodes: 3, etcd: true, start: false });
   cluster.restoreStore(1, store);
-  await cluster.startAll();
+  // The others are there first and have slot 0, which was the lone node's.
+  for (const k of [2, 3]) cluster.launch(k);
+  const listens = /^node-[23] .*client gateway listens/;
+  await until(
+    'the others are on the roster',
+    () => cluster.logs(200).filter((line) => listens.test(line)).length === 2,
+    30_000,
+  );
+  cluster.launch(1);
   await allLinked(cluster);
   await sameTables(cluster);
   for (const k of cluster.numbers) t.is((await cluster.admin(k).digest()).subscriptions, 5);
