@@ -247,9 +247,10 @@ class HoldfastNode implements Node {
     const { members } = life.membership.roster();
     if (!members.some(({ id }) => id === this.#ground.self.id)) return this.#rejoin(life);
     life.admin!.setServing(this.#health().ready);
-    // A few frames in may be a great many out: such a node is not quiet.
-    const { framesIn, deliveries } = life.gateway.counters;
-    this.#idleMemory.look(framesIn + deliveries);
+    const { delivery, replicator } = life.core;
+    const { operationsPushed, operationsReceived } = replicator.counters;
+    const work = delivery.deliveredMessages() + operationsPushed + operationsReceived;
+    this.#idleMemory.look({ framesIn: life.gateway.counters.framesIn, work });
     this.#ground.runtime.timers.after(HEALTH_EVERY_MS, () => this.#showHealth(life));
   }
 
