@@ -103,7 +103,8 @@ export class IndexAudit {
     if (this.#checking.has(uid) || !disk.isWriting() || index.isLoading(uid)) return;
     this.#checking.add(uid);
     try {
-      const found = this.#differences(uid, await channelsOf(uid));
+      const stored = await channelsOf(uid);
+      const found = this.#differences(uid, stored);
       const behindItsBack = !index.sumFits(uid);
       if (found.length === 0 && !behindItsBack) return;
       await disk.settled();
@@ -112,7 +113,9 @@ export class IndexAudit {
         if (!unexpected.includes(difference)) this.#repair(difference, behindItsBack);
       }
       if (unexpected.length > 0) await this.#leaveUnlessLive(unexpected);
-      if (behindItsBack && !index.sumFits(uid)) {
+      // Damage that came meanwhile is not to be taken for what is right: the next pass finds it.
+      const isRight = this.#differences(uid, stored).length === 0;
+      if (behindItsBack && isRight && !index.sumFits(uid)) {
         index.settleSum(uid);
         this.#report({ action: 'rebuilt', cause: 'sum-wrong', uid });
       }
@@ -187,9 +190,7 @@ export class IndexAudit {
       case 'missing':
         if (behindItsBack) {
           // Its count was kept, so nothing went out on the channel since: there is nothing to replay.
-          index.restore(channel, uid);
-          index.recount(channel);
-          index.settleSum(uid);
+          index.putBack(channel, uid);
         } else if (!replay.start(entry, leftAt?.(entry))) index.restore(channel, uid);
         return this.#report({ action: 'joined', cause: 'entry-lost', ...entry });
       case 'extra':

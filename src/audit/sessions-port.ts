@@ -19,6 +19,8 @@ export interface AuditedIndex {
   recount(channel: ChannelKey): boolean;
   verdict(channel: ChannelKey, uid: Uid): 'live' | 'removed' | 'absent';
   restore(channel: ChannelKey, uid: Uid): void;
+  /** As `restore`, of an entry that sum and count still have. */
+  putBack(channel: ChannelKey, uid: Uid): void;
   drop(channel: ChannelKey, uid: Uid): void;
 }
 

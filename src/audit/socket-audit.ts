@@ -141,9 +141,7 @@ export class SocketAudit {
 
   #restore(channel: ChannelKey, uid: Uid): void {
     const { index } = this.#options;
-    index.restore(channel, uid);
-    index.recount(channel);
-    index.settleSum(uid);
+    index.putBack(channel, uid);
     this.#report({ layer: 'index', action: 'joined', cause: 'entry-lost', channel, uid });
   }
 

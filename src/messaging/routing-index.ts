@@ -324,6 +324,18 @@ export class RoutingIndex implements SessionRegistry {
     }
   }
 
+  /**
+   * Joins what was taken out behind the index's back: its sum and its count still have it. Other damage
+   * of the same user stays visible in them.
+   */
+  putBack(channel: ChannelKey, uid: Uid): void {
+    const user = this.#users.get(uid);
+    if (!user || hasValue(user.channels, channel)) return;
+    user.channels = withValue(user.channels, this.#shared(channel, hash32(channel)));
+    for (const session of user.sessions) session.join(channel);
+    this.recount(channel);
+  }
+
   #leftOut(uid: Uid): void {
     if (this.#overLimit.has(uid)) return;
     this.#overLimit.add(uid);
