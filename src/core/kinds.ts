@@ -12,6 +12,7 @@ export const KINDS = {
   p: { name: 'user', policy: 'last' },
   m: { name: 'message', policy: 'once' },
   i: { name: 'send key', policy: 'all' },
+  r: { name: 'cursor', policy: 'peaks' },
 } as const satisfies Record<string, { readonly name: string; readonly policy: MergePolicy }>;
 
 export type Kind = keyof typeof KINDS;

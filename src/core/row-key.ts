@@ -56,6 +56,11 @@ export function sendKeyKey(channel: ChannelKey, sender: Uid, clientMsgNo: string
   return join('i', shardOf(channel), [channel, sender, clientMsgNo]);
 }
 
+/** Under the channel and not under the user: what is read belongs to the shard of what was written. */
+export function cursorKey(channel: ChannelKey, uid: Uid): RowKey {
+  return join('r', shardOf(channel), [channel, uid]);
+}
+
 /** First key of all rows of `kind` under `channel`; the range ends before `rangeEnd(prefix)`. */
 export function channelPrefix(kind: Kind, channel: ChannelKey): string {
   return kind + HEX[shardOf(channel)]! + SEPARATOR + channel + SEPARATOR;

@@ -27,8 +27,10 @@ export const EMPTY_ROW: Row = [];
  * - last: the highest (HLC, actor, counter) alone survives.
  * - once: write once; tag 1 (a recall) wins over everything and erases it.
  * - all: everything stays.
+ * - peaks: of each tag the entry of the highest rank (the first 8 bytes of its value) survives; of equal
+ *   ranks the one written last.
  */
-export type MergePolicy = 'observed' | 'last' | 'once' | 'all';
+export type MergePolicy = 'observed' | 'last' | 'once' | 'all' | 'peaks';
 
 export const RECALL = 1;
 
@@ -57,6 +59,8 @@ function normalize(policy: MergePolicy, entries: Row): Row {
     }
     case 'all':
       return entries;
+    case 'peaks':
+      return entries.filter((entry) => !entries.some((other) => outranks(other, entry)));
     default:
       return policy satisfies never;
   }
@@ -112,6 +116,18 @@ export function liveEntries(row: Row): Row {
 
 export function hasDot(row: Row, actor: ActorId, counter: number): boolean {
   return row.some((entry) => entry.actor === actor && entry.counter === counter);
+}
+
+const RANK_BYTES = 8;
+
+function outranks(other: Entry, entry: Entry): boolean {
+  if (other === entry || other.tag !== entry.tag) return false;
+  for (let i = 0; i < RANK_BYTES; i++) {
+    // A value that ends early is of the lower rank, as bytes sort.
+    const difference = (other.value[i] ?? -1) - (entry.value[i] ?? -1);
+    if (difference !== 0) return difference > 0;
+  }
+  return compareWritten(other, entry) > 0;
 }
 
 function compareDots(a: Entry, b: Entry): number {

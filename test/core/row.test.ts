@@ -16,7 +16,7 @@ import {
 } from '../../src/core/row.ts';
 import { ACTORS, rowsOf } from './arbitraries.ts';
 
-const POLICIES: MergePolicy[] = ['observed', 'last', 'once', 'all'];
+const POLICIES: MergePolicy[] = ['observed', 'last', 'once', 'all', 'peaks'];
 const [A, B] = ACTORS as [ActorId, ActorId];
 
 function entry(part: Partial<Entry>): Entry {
@@ -51,7 +51,7 @@ for (const policy of POLICIES) {
   });
 }
 
-for (const policy of ['last', 'once', 'all'] as const) {
+for (const policy of ['last', 'once', 'all', 'peaks'] as const) {
   test(`${policy}: merging is associative for any rows`, (t) => {
     fc.assert(
       fc.property(rowsOf(3), ([a, b, c]) => {
