@@ -46,13 +46,16 @@ export function statusOf(code: ReasonCode): status {
     case REASON.notWhitelisted:
     case REASON.banned:
     case REASON.sendBanned:
+    case REASON.recallDenied:
       return status.PERMISSION_DENIED;
     case REASON.subscriberMissing:
     case REASON.channelMissing:
     case REASON.userNotOnNode:
+    case REASON.messageMissing:
       return status.NOT_FOUND;
     case REASON.disbanded:
     case REASON.senderOffline:
+    case REASON.recallExpired:
       return status.FAILED_PRECONDITION;
     case REASON.channelIdInvalid:
     case REASON.channelTypeUnsupported:

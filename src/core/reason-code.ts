@@ -1,4 +1,4 @@
-/** WuKongIM's reason codes: one meaning on every client surface. */
+/** WuKongIM's reason codes, and from 101 on ours: one meaning on every client surface. */
 export const REASON = {
   unknown: 0,
   success: 1,
@@ -21,6 +21,9 @@ export const REASON = {
   disbanded: 24,
   sendBanned: 25,
   idempotencyConflict: 28,
+  messageMissing: 101,
+  recallDenied: 102,
+  recallExpired: 103,
 } as const;
 
 export type ReasonCode = (typeof REASON)[keyof typeof REASON];

@@ -4,6 +4,8 @@ import type { Outcome, ReasonCode } from '../core/reason-code.ts';
 import type { ChannelSettings } from '../core/kinds/channel.ts';
 import type { Message } from '../core/kinds/message.ts';
 import type { DenyReason } from '../core/row-key.ts';
+import type { History } from './history/port.ts';
+import type { Recalls } from './recall/port.ts';
 
 /** Who asks, for permissions and the operation log. */
 export type Cause = 'client' | 'http' | 'admin' | 'system';
@@ -204,6 +206,11 @@ export interface Fanout {
   deliver(delivery: Delivery): void;
   /** An `event` notification (lifecycle, recall, conversation, gap) to every session of a user. */
   notify(uid: Uid, event: ClientEvent): void;
+  /**
+   * The same to every session in the channel's fan-out, encoded once for each view: `eventFor` is given the
+   * channel's id as the viewers name it. Absent where there are no sockets.
+   */
+  announce?(channel: ChannelKey, eventFor: (channelId: string) => ClientEvent): void;
 }
 
 export interface Delivery {
@@ -256,4 +263,7 @@ export interface Services {
   readonly sessions: SessionRegistry;
   /** Absent: clients that ask for a digest get none. */
   readonly lists?: ChannelLists | undefined;
+  /** Absent: who asks is told that this node keeps none. */
+  readonly history?: History | undefined;
+  readonly recalls?: Recalls | undefined;
 }

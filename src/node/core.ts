@@ -25,6 +25,7 @@ import { createSessionUpkeep, type SessionUpkeep } from './upkeep/sessions.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
+import { Erasure } from '../storage/erasure.ts';
 import type { Store } from '../storage/port.ts';
 import type { Applied } from '../storage/replica-port.ts';
 import { ReplicatedStore } from '../storage/replica.ts';
@@ -56,6 +57,10 @@ export interface CoreOptions {
   readonly routedTimeoutMs?: number | undefined;
   readonly secondDiskTimeoutMs?: number | undefined;
   readonly operationLogEntriesMax?: number | undefined;
+  /** How long a sender may recall, by channel type; 120 s by default. Milliseconds. */
+  readonly recallWindowMs?: ((channelType: number) => number) | undefined;
+  /** From a recall to the erasure of its content from the store's files. Milliseconds. */
+  readonly eraseDelayMs?: number | undefined;
   readonly sweep?: Partial<SweepLimits> | undefined;
   /** A member away for so long leaves the roster; absent: only an operator takes one off it. */
   readonly forgetAfterMs?: number | undefined;
@@ -96,6 +101,8 @@ export interface NodeCore {
   readonly calls: PeerCalls;
   /** What keeps index and sockets equal to the disk. */
   readonly sessions: SessionUpkeep;
+  /** What takes recalled content out of the store's files. */
+  readonly erasure: Erasure;
   /** What a canary of this node is made of. */
   readonly probes: ProbeParts;
   /** As the roster has it. */
@@ -118,7 +125,7 @@ export async function createNodeCore(
   listener: CoreListener,
 ): Promise<NodeCore> {
   const { runtime, membership, transport, log } = ports;
-  const { replica, journal, repairs, upkeep } = await openStores(options, ports);
+  const { replica, journal, repairs, upkeep, erasure } = await openStores(options, ports);
   const catchingUp = noteCatchingUp(replica);
   let replicator: Replicator | undefined;
   const calls = createCalls({ runtime, log, replicator: () => replicator });
@@ -178,8 +185,8 @@ export async function createNodeCore(
     ...parts,
     diagnosis,
     ...{ replica, replicator, routing, self, journal, repairs, calls },
-    ...{ upkeep, sessions, sweeps, probes },
-    ...lifeOf([upkeep, sessions, sweeps], { gate: parts.gate, membership, replicator }),
+    ...{ upkeep, sessions, sweeps, probes, erasure },
+    ...lifeOf([upkeep, sessions, sweeps, erasure], { gate: parts.gate, membership, replicator }),
   };
 }
 
@@ -233,7 +240,9 @@ async function openStores(options: CoreOptions, { store, runtime, log }: CorePor
   repairs.add(journal);
   const { cluster, auditPace: auditSpeed } = options;
   const upkeep = createUpkeep({ cluster, auditSpeed }, { store, replica, runtime, log, repairs });
-  return { replica, journal, repairs, upkeep };
+  const erasure = new Erasure({ store, runtime, log, delayMs: options.eraseDelayMs });
+  replica.addListener(erasure);
+  return { replica, journal, repairs, upkeep, erasure };
 }
 
 interface RoutingParts {

@@ -4,18 +4,24 @@ import type { ChannelKey } from '../core/ids.ts';
 import { SEPARATOR, type RowKey } from '../core/row-key.ts';
 import type { SlotNumber } from '../core/sequence.ts';
 import { SessionLists } from '../messaging/channel-lists.ts';
+import { ChannelHistory } from '../messaging/history/history.ts';
 import { ChannelHeads } from '../messaging/channel-heads.ts';
 import { Delivery } from '../messaging/delivery.ts';
 import { DirectoryService } from '../messaging/directory.ts';
 import { MessageIds } from '../messaging/message-ids.ts';
 import type { Services } from '../messaging/port.ts';
 import { PublishService } from '../messaging/publisher.ts';
+import { LateCopies } from '../messaging/recall/late-copies.ts';
+import { RecallNotices } from '../messaging/recall/notices.ts';
+import { RecallService } from '../messaging/recall/recalls.ts';
 import type { RoutingIndex } from '../messaging/routing-index.ts';
 import { SendPermissions } from '../messaging/send-permissions.ts';
 import { StoredMessages } from '../messaging/stored-messages.ts';
 import { SubscriptionService } from '../messaging/subscriptions.ts';
 import { SubscriptionTable } from '../messaging/subscription-table.ts';
 import { WriteGate } from '../messaging/write-gate.ts';
+import type { Runtime } from '../runtime/port.ts';
+import type { Store } from '../storage/port.ts';
 import type { ReplicaListener } from '../storage/replica-port.ts';
 import { ASIDE_FACT } from '../storage/rebuild.ts';
 import type { ReplicatedStore } from '../storage/replica.ts';
@@ -25,15 +31,19 @@ import { countOutcomes, Outcomes } from './outcomes.ts';
 /** Present from the first start of a new store until it has caught up with a peer. */
 const CATCHING_UP_FACT = 'catching-up';
 
+const RECALL_WINDOW_MS = 120_000;
+
 /** The order of an operation: on disk, then who may send, who receives, and only then the message. */
 export function tellInOrder(parts: {
   permissions: SendPermissions;
   routing: RoutingIndex;
   delivery: Delivery;
+  notices: RecallNotices;
+  copies: LateCopies;
   replicator: Replicator;
   listener: CoreListener;
 }): ReplicaListener {
-  const { permissions, routing, delivery, replicator, listener } = parts;
+  const { permissions, routing, delivery, notices, copies, replicator, listener } = parts;
   return {
     onSubmitted: () => {},
     onReceived: (applied) => delivery.onReceived(applied),
@@ -44,6 +54,8 @@ export function tellInOrder(parts: {
         if (change.key[0] === 's') replicator.noteSubscribed(channelOf(change.key));
       }
       delivery.onDurable(applied);
+      notices.onDurable(applied);
+      copies.onDurable(applied);
       listener.onDurable?.(applied);
     },
   };
@@ -68,6 +80,8 @@ export function createServices(
   outcomes: Outcomes;
   permissions: SendPermissions;
   delivery: Delivery;
+  notices: RecallNotices;
+  copies: LateCopies;
   gate: WriteGate;
   table: SubscriptionTable;
 } {
@@ -112,14 +126,33 @@ export function createServices(
   });
   const lists = new SessionLists(routing, delivery.log, new StoredMessages(store, replica));
   const facts = { clock: runtime.clock, livePeers: () => replicator.livePeers(), journal };
-  const inner = { subscriptions, publisher, directory, sessions: routing, lists };
+  const past = createPast(options, { store, replica, replicator, directory, gate, runtime });
+  const inner = { subscriptions, publisher, directory, sessions: routing, lists, ...past };
   return {
     services: countOutcomes(inner, outcomes, facts),
-    outcomes,
-    permissions,
-    delivery,
-    gate,
-    table,
+    ...{ outcomes, permissions, delivery, gate, table },
+    ...{ notices: new RecallNotices(fanout), copies: new LateCopies(replica, gate) },
+  };
+}
+
+interface PastParts {
+  readonly store: Store;
+  readonly replica: ReplicatedStore;
+  readonly replicator: Replicator;
+  readonly directory: DirectoryService;
+  readonly gate: WriteGate;
+  readonly runtime: Runtime;
+}
+
+/** What reads stored messages and takes them back. */
+function createPast(
+  { recallWindowMs: windowMs = () => RECALL_WINDOW_MS, secondDiskTimeoutMs = 5_000 }: CoreOptions,
+  { replicator: replication, ...parts }: PastParts,
+): Pick<Services, 'history' | 'recalls'> {
+  const { store, replica, runtime } = parts;
+  return {
+    history: new ChannelHistory({ store, replica, clock: runtime.clock }),
+    recalls: new RecallService({ ...parts, replication, windowMs, secondDiskTimeoutMs }),
   };
 }
 

@@ -113,6 +113,11 @@ export class LevelStoreLocation implements StoreLocation {
   }
 }
 
+/** What classic-level has besides abstract-level. */
+interface Compactable {
+  compactRange(start: string, end: string): Promise<void>;
+}
+
 class LevelStore implements Store {
   readonly #settings: Settings;
   readonly #commit: GroupCommit;
@@ -122,6 +127,7 @@ class LevelStore implements Store {
   /** While it is opened again; resolves either way. */
   #reopening: Promise<void> | undefined;
   #closed = false;
+  #compacting: Promise<unknown> | undefined;
   #syncTimer: Timer | undefined;
   #syncedMs = 0;
 
@@ -191,6 +197,17 @@ class LevelStore implements Store {
     return this.#commit.stagedBytes();
   }
 
+  async compact({ gte, lt }: { readonly gte: string; readonly lt: string }): Promise<void> {
+    if (this.#database.status !== 'open' || this.#closed) throw this.#unavailable();
+    const work = (this.#database as unknown as Compactable).compactRange(gte, lt);
+    this.#compacting = work.catch(() => undefined);
+    try {
+      await work;
+    } catch (error) {
+      throw this.#readError(error);
+    }
+  }
+
   isClosed(): boolean {
     return this.#database.status === 'closed';
   }
@@ -200,6 +217,7 @@ class LevelStore implements Store {
     this.#closed = true;
     if (this.#syncTimer) this.#flushToDevice();
     await this.#commit.close();
+    await this.#compacting;
     await this.#database.close();
   }
 

@@ -47,6 +47,11 @@ export interface Store {
   onStatus(listener: (status: StoreStatus) => void): void;
   /** Bytes staged and not yet durable: callers refuse new work above their limit. */
   stagedBytes(): number;
+  /**
+   * Rewrites the files that hold keys of the range, so that what was overwritten or deleted before the
+   * call is in none of them. Absent where nothing of the past is kept. A rewrite of some megabytes.
+   */
+  compact?(range: { readonly gte: string; readonly lt: string }): Promise<void>;
   /** Flushes what is staged, if it can, and releases the lock. */
   close(): Promise<void>;
 }

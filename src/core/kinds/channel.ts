@@ -1,4 +1,5 @@
 import { Packr } from 'msgpackr';
+import type { Uid } from '../ids.ts';
 
 /** Kind `c`, key (channel): last writer, whole value. Flags that a node must never undo are kind `d`. */
 export interface ChannelSettings {
@@ -7,6 +8,9 @@ export interface ChannelSettings {
   /** Clients may subscribe themselves only where it is open. */
   readonly join: 'open' | 'closed';
   readonly deleted: boolean;
+  /** May recall any message of the channel, as its managers may; empty or absent for nobody. */
+  readonly owner?: Uid | '' | undefined;
+  readonly managers?: readonly Uid[] | undefined;
 }
 
 const codec = new Packr({ useRecords: false });
@@ -17,7 +21,10 @@ export function encodeChannel(settings: ChannelSettings): Uint8Array {
     (settings.allowStranger ? 2 : 0) |
     (settings.join === 'closed' ? 4 : 0) |
     (settings.deleted ? 8 : 0);
-  return codec.pack([bits]);
+  const { owner = '', managers = [] } = settings;
+  // A channel without roles keeps the bytes it always had.
+  const plain = owner === '' && managers.length === 0;
+  return codec.pack(plain ? [bits] : [bits, owner, managers]);
 }
 
 /** Undefined where the bytes are no channel. */
@@ -29,11 +36,17 @@ export function decodeChannel(value: Uint8Array): ChannelSettings | undefined {
     return undefined;
   }
   if (!Array.isArray(fields) || typeof fields[0] !== 'number') return undefined;
-  const bits = fields[0];
+  const [bits, owner, managers] = fields as [number, unknown, unknown];
   return {
     large: (bits & 1) !== 0,
     allowStranger: (bits & 2) !== 0,
     join: (bits & 4) !== 0 ? 'closed' : 'open',
     deleted: (bits & 8) !== 0,
+    ...(typeof owner === 'string' && owner !== '' && { owner: owner as Uid }),
+    ...(isTexts(managers) && managers.length > 0 && { managers: managers as readonly Uid[] }),
   };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }

@@ -1,0 +1,35 @@
+import type { ChannelKey } from '../../core/ids.ts';
+import type { Message } from '../../core/kinds/message.ts';
+
+/** Most messages of one page. */
+export const HISTORY_LIMIT_MAX = 10_000;
+
+export interface HistoryRequest {
+  readonly channel: ChannelKey;
+  /** Included. 0: from the newest (down) or from the oldest (up). */
+  readonly startSeq: number;
+  /** Left out itself. 0: to the end. */
+  readonly endSeq: number;
+  /** 1 to HISTORY_LIMIT_MAX. */
+  readonly limit: number;
+  /** `down`: the newest first come in, as who scrolls back asks. `up`: the oldest first. */
+  readonly direction: 'down' | 'up';
+}
+
+export interface HistoryPage {
+  /** Ascending, whatever the direction; a recalled one is a tombstone in its place. */
+  readonly messages: readonly Message[];
+  /** There is more of the range in the direction that was asked for. */
+  readonly more: boolean;
+  /** Where the next page of the same direction starts, 0 where there is no more. */
+  readonly nextSeq: number;
+}
+
+/** What this node's disk says of a channel's messages. Both 0: the latest. */
+export interface History {
+  /**
+   * About 30 µs and 4 µs a message. A page may be shorter than its limit and have `more`: it also ends
+   * at a size. Rejects where the store cannot be read.
+   */
+  page(request: HistoryRequest): Promise<HistoryPage>;
+}
