@@ -1,6 +1,6 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { LOST_DISK } from './faults/disk-faults.ts';
-import { FAULTS } from './faults/schedule.ts';
+import { MIX_NAMES, MIXES, type MixName } from './faults/mixes.ts';
 import type { Finding } from './model/findings.ts';
 import { minimizeFaults } from './minimize.ts';
 import { runSeed, type RunOptions, type RunResult } from './run.ts';
@@ -17,6 +17,7 @@ interface Arguments {
   readonly forever?: boolean;
   readonly omit: readonly number[];
   readonly lostDisks?: boolean;
+  readonly mix: MixName;
   readonly trace?: boolean;
 }
 
@@ -39,6 +40,9 @@ function parse(): Arguments {
     .option('--forever', 'seed after seed until SIGINT; the faults of a failing one are minimized')
     .option('--omit <numbers>', 'leave these faults out, such as 3,7', numbers, [])
     .option('--check', 'the fixed seeds of the project, the first of them twice')
+    .addOption(
+      new Option('--mix <name>', 'what breaks how often').choices(MIX_NAMES).default('default'),
+    )
     .option('--lost-disks', 'also destroy disks that hold the only copy of the newest writes')
     .option('--trace', 'print every event')
     .parse()
@@ -54,9 +58,13 @@ function report(result: RunResult, args: Arguments, omit: readonly number[] = ar
     const what = invariant === 0 ? 'broken' : `invariant ${invariant}`;
     console.error(`  ${(atMs / 1000).toFixed(3).padStart(8)} s ${what}: ${text}`);
   }
-  const less = `${omit.length > 0 ? ` --omit ${omit.join()}` : ''}${args.lostDisks ? ' --lost-disks' : ''}`;
-  const command = `npm run simulate -- --seed ${result.seed} --nodes ${args.nodes}${less}`;
-  console.error(`  replay: ${command} --trace`);
+  const options = [
+    `--seed ${result.seed} --nodes ${args.nodes}`,
+    ...(args.mix === 'default' ? [] : [`--mix ${args.mix}`]),
+    ...(omit.length > 0 ? [`--omit ${omit.join()}`] : []),
+    ...(args.lostDisks ? ['--lost-disks'] : []),
+  ];
+  console.error(`  replay: npm run simulate -- ${options.join(' ')} --trace`);
 }
 
 /** Runs of one failing seed: at a second or two each, a minute. */
@@ -89,8 +97,7 @@ async function main(): Promise<number> {
   if (args.forever) process.once('SIGINT', () => (stopped = true));
   const startedMs = performance.now();
   const summary = (): string => {
-    const pace = Math.round(done / ((performance.now() - startedMs) / 60_000));
-    return `${done - failed} seeds passed, ${failed} failed, ${pace} seeds a minute`;
+    return `${done - failed} seeds passed, ${failed} failed, ${rateOf(done, startedMs)}`;
   };
   for (const seed of seedsOf(args)) {
     const options = optionsOf(args, seed);
@@ -111,10 +118,21 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
+/** What a seed costs, the start of the program included, and how many an hour two processes would run. */
+function rateOf(seeds: number, startedMs: number): string {
+  const { user, system } = process.cpuUsage();
+  const cpuSeconds = (user + system) / 1e6 / seeds;
+  const aMinute = Math.round(seeds / ((performance.now() - startedMs) / 60_000));
+  const anHour = Math.round((2 * 3_600) / cpuSeconds);
+  return `${aMinute} seeds a minute, ${cpuSeconds.toFixed(2)} CPU-seconds a seed: ${anHour} an hour on two cores`;
+}
+
 function optionsOf(args: Arguments, seed: number): RunOptions {
-  const faults = args.lostDisks ? [...FAULTS, LOST_DISK] : FAULTS;
+  const { meanMs: faultMeanMs, faults: mixed } = MIXES[args.mix];
+  const faults = args.lostDisks ? [...mixed, LOST_DISK] : mixed;
   const print = args.trace ? (line: string): void => console.log(line) : undefined;
-  return { seed, nodes: args.nodes, print, faults, tuned: true, omit: new Set(args.omit) };
+  const omit = new Set(args.omit);
+  return { seed, nodes: args.nodes, print, faults, faultMeanMs, tuned: true, omit };
 }
 
 function* seedsOf(args: Arguments): Iterable<number> {
@@ -152,6 +170,8 @@ const NOTHING: Omit<RunResult, 'seed' | 'findings'> = {
   rebuilds: 0,
   convergedMs: undefined,
   damageHealed: 0,
+  layersHealed: 0,
+  slowestMs: new Map(),
 };
 
 /** Invariant 14: the same seed gives the same trace. */
@@ -165,7 +185,9 @@ async function twice(first: RunResult, options: RunOptions): Promise<RunResult> 
 function describe(result: RunResult): string {
   const { seed, events, operations, messages, rebuilds, convergedMs, traceHash } = result;
   const counts = `${events} events, ${operations} writes, ${messages} messages, ${rebuilds} rebuilds`;
-  return `seed ${seed}: ${counts}, equal ${convergedMs} ms after the heal, trace ${traceHash}`;
+  const layers = [...result.slowestMs].map(([layer, ms]) => `${layer} ${ms.toFixed(0)} ms`);
+  const healed = `${result.layersHealed} layers healed (slowest: ${layers.join(', ') || 'none'})`;
+  return `seed ${seed}: ${counts}, ${healed}, equal ${convergedMs} ms after the heal, trace ${traceHash}`;
 }
 
 process.exitCode = await main();

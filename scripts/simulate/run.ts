@@ -5,7 +5,9 @@ import { checkTopics, checkUsers } from './checks/subscriptions.ts';
 import { checkLimits, checkLiveness, checkVectors } from './checks/vectors.ts';
 import type { Fault } from './faults/fault.ts';
 import { FaultSchedule, type AppliedFault } from './faults/schedule.ts';
+import { PUT_ASIDE_WITHIN_MS } from './model/damage.ts';
 import type { Finding } from './model/findings.ts';
+import type { DamagedLayer } from './model/layer-ledger.ts';
 import { Simulation, type SimulationOptions } from './simulation.ts';
 import type { Row } from '../../src/core/row.ts';
 import type { RowKey } from '../../src/core/row-key.ts';
@@ -39,12 +41,13 @@ export interface RunResult {
   readonly convergedMs: number | undefined;
   /** Rows that were damaged behind a node's back and healed. */
   readonly damageHealed: number;
+  /** Layers that were held to their bounds and healed, and how long the slowest of each took. Virtual ms. */
+  readonly layersHealed: number;
+  readonly slowestMs: ReadonlyMap<DamagedLayer, number>;
 }
 
 /** Everything is equal, repaired, found equal by sweeps and delivered this long after the heal. Virtual ms. */
 export const HEALED_WITHIN_MS = 30_000;
-/** A row that nobody wrote is put aside once three sweeps in a row and two looks at it agreed. */
-export const PUT_ASIDE_WITHIN_MS = 75_000;
 /** Sweeps between equal replicas change nothing: checked for this long, at least two of each pair. */
 const AT_REST_MS = 22_000;
 const CALM_MS = 4_000;
@@ -73,6 +76,8 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     rebuilds: sim.nodes.reduce((sum, node) => sum + node.rebuilds, 0),
     convergedMs: healedAtMs,
     damageHealed: sim.damage.healed,
+    layersHealed: sim.layers.healed,
+    slowestMs: sim.layers.slowestMs,
   };
 }
 
@@ -99,12 +104,15 @@ async function phases(
   const whole = (): boolean => {
     if (!settled()) return false;
     sim.damage.look();
-    return sim.damage.open().length === 0 && isSweptClean(sim, healMs);
+    if (sim.damage.open().length > 0 || sim.layers.isOpen()) return false;
+    return isSweptClean(sim, healMs);
   };
   const withinMs = boundOf(sim);
   const healed = await world.runUntil(whole, withinMs);
   if (!healed) sim.findings.report(3, `not equal ${withinMs} ms after the heal`);
-  for (const text of sim.damage.describe()) sim.findings.report(7, `still damaged: ${text}`);
+  for (const text of [...sim.damage.describe(), ...sim.layers.describe()]) {
+    sim.findings.report(7, `still damaged: ${text}`);
+  }
   const convergedMs = healed ? world.nowMs - healMs : undefined;
   if (healed) {
     await lastMessages(sim);

@@ -1,9 +1,11 @@
 import { REPLICATION_LIMITS } from '../../src/cluster/replication/options.ts';
 import type { Dot } from '../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../src/core/ids.ts';
+import type { Message } from '../../src/core/kinds/message.ts';
 import type { Member } from '../../src/core/member.ts';
 import { splitRowKey } from '../../src/core/row-key.ts';
 import { checkDisks } from './checks/acknowledgement.ts';
+import { checkOrder } from './checks/order.ts';
 import { checkCollected } from './checks/evidence.ts';
 import { SimulatedBackend, type Ban } from './clients/backend.ts';
 import { SimulatedClient } from './clients/client.ts';
@@ -11,6 +13,7 @@ import type { SimulatedSession } from './clients/session.ts';
 import { SimulatedNode, type NodeRun } from './cluster/node.ts';
 import { DEFAULT_TUNING, drawTuning, type Tuning } from './cluster/tuning.ts';
 import { DamageLedger } from './model/damage.ts';
+import { LayerLedger } from './model/layer-ledger.ts';
 import { Findings } from './model/findings.ts';
 import { MessageTruth, sendKeyOf, type Sending } from './model/message-truth.ts';
 import { SubscriptionTruth } from './model/subscription-truth.ts';
@@ -60,8 +63,14 @@ export class Simulation {
   readonly messages = new MessageTruth();
   readonly sessions: SimulatedSession[] = [];
   readonly damage: DamageLedger;
+  /** Damage with a bound on its repair. */
+  readonly layers: LayerLedger;
+  /** Its limits are not the defaults. */
+  readonly isTuned: boolean;
   readonly presentsAll: boolean;
   readonly limits: SimulationLimits;
+  /** Of the whole cluster: a message number modulo it is the slot of its origin. */
+  readonly slots: number;
   /** Nodes that clients call no more for the moment. */
   readonly spared = new Set<SimulatedNode>();
   #sessionId = 0;
@@ -71,6 +80,7 @@ export class Simulation {
     this.findings = new Findings(this.world);
     this.presentsAll = options.onlyNewestReceipts !== true;
     this.damage = new DamageLedger(this);
+    this.layers = new LayerLedger(this.world, this.findings);
     this.registry = new WriteRegistry(this.findings, (key) => this.damage.isAltered(key));
     const members = Array.from({ length: options.nodes }, (_, index) => memberOf(index));
     this.etcd = new SimulatedEtcd(this.world, members);
@@ -81,8 +91,10 @@ export class Simulation {
     });
     const drawn = options.tuned ? drawTuning(this.world.random.fork('tuning')) : DEFAULT_TUNING;
     const tuning = options.tuning ?? drawn;
+    this.isTuned = tuning !== DEFAULT_TUNING;
     this.limits = limitsOf(tuning);
     const slots = options.nodes === 1 ? 1 : 32;
+    this.slots = slots;
     this.nodes = members.map(
       (member) =>
         new SimulatedNode(member, {
@@ -184,8 +196,9 @@ export class Simulation {
     checkDisks(this, sending, run);
   }
 
-  /** What is checked at each delivery: none twice, none after a removal, none to the banned. */
-  onDelivered(session: SimulatedSession, channel: ChannelKey, sendKey: string): void {
+  /** What is checked at each delivery: in order, none twice, none after a removal, none to the banned. */
+  onDelivered(session: SimulatedSession, channel: ChannelKey, message: Message): void {
+    const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
     this.world.note(`${session.member} delivers`, () => `${sendKey} to session ${session.id}`);
     const sending = this.messages.get(sendKey);
     const who = `session ${session.id} of ${session.uid} at ${session.member}`;
@@ -198,6 +211,7 @@ export class Simulation {
       this.findings.report(13, `${who} got ${sendKey} ${count} times`);
     }
     const member = this.node(session.member);
+    checkOrder(this, session, { channel, message, sendKey });
     if (member.deniesRouting(channel, session.uid)) {
       this.findings.report(5, `${who} is banned on ${channel} and got ${sendKey}`);
     }

@@ -1,6 +1,11 @@
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
 import type { Message } from '../../../src/core/kinds/message.ts';
-import type { Delivery, Fanout, RoutedSession } from '../../../src/messaging/port.ts';
+import type {
+  Delivery,
+  Fanout,
+  RoutedSession,
+  SessionRegistry,
+} from '../../../src/messaging/port.ts';
 import { sendKeyOf } from '../model/message-truth.ts';
 
 export interface SessionOptions {
@@ -9,7 +14,7 @@ export interface SessionOptions {
   readonly member: MemberId;
   readonly nowMs: () => number;
   /** Told of each delivery, after it is counted. */
-  readonly onDelivered: (session: SimulatedSession, channel: ChannelKey, sendKey: string) => void;
+  readonly onDelivered: (session: SimulatedSession, channel: ChannelKey, message: Message) => void;
   readonly onKicked: (session: SimulatedSession) => void;
 }
 
@@ -28,6 +33,10 @@ export class SimulatedSession implements RoutedSession {
   readonly topics = new Set<ChannelKey>();
   /** How often each message came. */
   readonly received = new Map<string, number>();
+  /** Of each channel and origin, the place of the last one in the order in which its node learned of them. */
+  readonly lastLearned = new Map<string, number>();
+  /** Every stored message that it was given, by channel and id. */
+  readonly messageIds = new Set<string>();
   /** When `attach` had resolved, virtual ms. */
   attachedMs: number | undefined;
   deliveriesBefore = 0;
@@ -70,15 +79,20 @@ export class SimulatedSession implements RoutedSession {
   receive(channel: ChannelKey, message: Message): void {
     const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
     this.received.set(sendKey, (this.received.get(sendKey) ?? 0) + 1);
-    this.#options.onDelivered(this, channel, sendKey);
+    this.#options.onDelivered(this, channel, message);
   }
 }
 
 /** The fan-out of one node: what the gateway's topics do. */
 export class SimulatedFanout implements Fanout {
   readonly sessions = new Set<SimulatedSession>();
+  /** The index of the core that delivers here, once there is one. */
+  registry: Pick<SessionRegistry, 'sessionsIn' | 'putRight'> | undefined;
 
+  /** As the gateway's: a channel with another number of members than the index says is put right first. */
   deliver({ channel, message, exceptSession }: Delivery): void {
+    const wanted = this.registry?.sessionsIn(channel) ?? 0;
+    if (this.registry && this.#memberCount(channel) !== wanted) this.registry.putRight(channel);
     for (const session of this.sessions) {
       if (session.topics.has(channel) && session.id !== exceptSession) {
         session.receive(channel, message);
@@ -87,4 +101,10 @@ export class SimulatedFanout implements Fanout {
   }
 
   notify(): void {}
+
+  #memberCount(channel: ChannelKey): number {
+    let count = 0;
+    for (const { topics } of this.sessions) if (topics.has(channel)) count += 1;
+    return count;
+  }
 }

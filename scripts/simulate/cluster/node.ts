@@ -2,7 +2,7 @@ import type { DotRange } from '../../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
 import type { Member } from '../../../src/core/member.ts';
 import { EMPTY_ROW, isLive, type Row } from '../../../src/core/row.ts';
-import { denyKey, type RowKey } from '../../../src/core/row-key.ts';
+import { denyKey, splitRowKey, type RowKey } from '../../../src/core/row-key.ts';
 import { VersionVector } from '../../../src/core/version-vector.ts';
 import { createNodeCore, type NodeCore } from '../../../src/node/core.ts';
 import type { Log } from '../../../src/observability/log.ts';
@@ -52,6 +52,8 @@ export interface NodeRun {
   startedMs: number;
   /** Keys of the denials that its index has applied. */
   readonly denials: Set<RowKey>;
+  /** Messages in the order in which this run learned of them, by channel and number. */
+  readonly learned: Map<string, number>;
   /** Aborted when this core ends. */
   ended: AbortController;
 }
@@ -168,6 +170,7 @@ export class SimulatedNode {
       store: undefined,
       startedMs: world.nowMs,
       denials: new Set(),
+      learned: new Map(),
       ended: new AbortController(),
     };
     this.#run = run;
@@ -215,6 +218,7 @@ export class SimulatedNode {
       },
     );
     if (this.#run !== run) return;
+    run.fanout.registry = core.routing;
     this.#watch(run, core);
     await core.start();
     run.core = core;
@@ -250,7 +254,10 @@ export class SimulatedNode {
     core.repairs.add({ onRepair: () => (this.#repairs += 1) });
     core.replica.addListener({
       onSubmitted: (operation) => registry.see(operation, `${this.id} (own)`),
-      onStaged: (changes) => this.#around.onStaged(this, changes),
+      onStaged: (changes) => {
+        noteLearned(run, changes);
+        this.#around.onStaged(this, changes);
+      },
       onDurable: ({ operation, changes }) => {
         if (operation) registry.see(operation, run.process.name);
         for (const { key, after } of changes) {
@@ -286,6 +293,16 @@ export class SimulatedNode {
       child: () => log,
     };
     return log;
+  }
+}
+
+/** What a row says for the first time: its message goes out in this order, whichever way it came. */
+function noteLearned({ learned }: NodeRun, changes: readonly Change[]): void {
+  for (const { key, before } of changes) {
+    if (key[0] !== 'm' || before.length > 0) continue;
+    const [channel, seq] = splitRowKey(key)!.parts;
+    const name = `${channel} ${Number.parseInt(seq!, 16)}`;
+    if (!learned.has(name)) learned.set(name, learned.size);
   }
 }
 

@@ -4,6 +4,7 @@ import { DAMAGE_FAULTS } from './damage-faults.ts';
 import { DISK_FAULTS } from './disk-faults.ts';
 import { ETCD_FAULTS } from './etcd-faults.ts';
 import type { Fault } from './fault.ts';
+import { LAYER_FAULTS } from './layer-faults.ts';
 import { NETWORK_FAULTS } from './network-faults.ts';
 import { NODE_FAULTS } from './node-faults.ts';
 
@@ -13,6 +14,7 @@ export const FAULTS: readonly Fault[] = [
   ...DISK_FAULTS,
   ...ETCD_FAULTS,
   ...DAMAGE_FAULTS,
+  ...LAYER_FAULTS,
 ];
 
 export interface AppliedFault {

@@ -1,9 +1,14 @@
 import { crc32 } from '../../../src/core/checksum.ts';
 import { isLive, type Entry, type Row } from '../../../src/core/row.ts';
 import type { RowKey } from '../../../src/core/row-key.ts';
+import { isClusterWell } from '../checks/calm.ts';
 import { lacksEffect } from '../checks/effects.ts';
 import type { SimulatedNode } from '../cluster/node.ts';
 import type { Simulation } from '../simulation.ts';
+import type { DamageState } from './layer-ledger.ts';
+
+/** A row that nobody wrote is put aside once three sweeps in a row and two looks at it agreed. */
+export const PUT_ASIDE_WITHIN_MS = 75_000;
 
 /**
  * - lost: the row is gone or fails its checksum. altered: other content under a valid checksum.
@@ -19,6 +24,18 @@ export interface Damage {
   /** What is gone from the disk, where it is not the row itself. */
   readonly derivedKey?: string | undefined;
 }
+
+/**
+ * Design, section 7, virtual ms: a pass over the disk, which brings what is altered into the symbols, and a
+ * sweep, which repairs it. A row that nobody wrote is put aside once three sweeps in a row and two looks
+ * at it agreed.
+ */
+const BOUNDS_MS: Readonly<Record<DamageKind, number>> = {
+  lost: 10_000,
+  derived: 10_000,
+  altered: 20_000,
+  inserted: PUT_ASIDE_WITHIN_MS,
+};
 
 interface Entered extends Damage {
   readonly atMs: number;
@@ -48,7 +65,16 @@ export class DamageLedger {
 
   add(damage: Damage): void {
     const holders = new Set(this.#sim.nodes.filter((node) => node !== damage.node));
-    this.#entries.push({ ...damage, atMs: this.#sim.world.nowMs, holders, healedMs: undefined });
+    const entry = { ...damage, atMs: this.#sim.world.nowMs, holders, healedMs: undefined };
+    this.#entries.push(entry);
+    this.#sim.layers.add({
+      ...{
+        layer: 'disk',
+        what: `${damage.kind} ${JSON.stringify(damage.key)} at ${damage.node.id}`,
+      },
+      boundMs: BOUNDS_MS[damage.kind],
+      state: () => this.#stateOf(entry),
+    });
   }
 
   open(): readonly (Damage & { readonly atMs: number })[] {
@@ -91,6 +117,12 @@ export class DamageLedger {
   /** For people: what is still damaged. */
   describe(): string[] {
     return this.open().map((damage) => describe(damage, this.#sim.world.nowMs));
+  }
+
+  /** Its time is counted while every node is well: it takes the others to repair a row. */
+  #stateOf(entry: Entered): DamageState {
+    if (entry.healedMs !== undefined || this.#isHealed(entry)) return 'healed';
+    return isClusterWell(this.#sim) ? 'damaged' : 'held';
   }
 
   #isHealed({ kind, node, key, derivedKey }: Entered): boolean {

@@ -168,5 +168,5 @@ export class SimulatedNetwork {
 
 function healthy(delayMs: number): Omit<Path, 'from' | 'to' | 'healthyMs'> {
   const faults = { blocked: false, frameLoss: 0, frameDuplicate: 0, frameReorder: 0 };
-  return { delayMs, jitterMs: delayMs / 2, ...faults };
+  return { delayMs, jitterMs: delayMs / 2, ...faults, loseNext: undefined };
 }

@@ -18,6 +18,8 @@ export interface Path {
   frameLoss: number;
   frameDuplicate: number;
   frameReorder: number;
+  /** The next frame of operations vanishes, and this is told. */
+  loseNext: (() => void) | undefined;
 }
 
 export interface WireEnd {
@@ -78,7 +80,7 @@ export class Wire {
       type: message.type,
     };
     world.trace.addNumber(crc32(packet.bytes));
-    const lost = message.type === 'operations' && random.chance(path.frameLoss);
+    const lost = message.type === 'operations' && this.#isLost();
     this.#options.onSent(message.type, lost);
     if (lost) {
       world.note(`${path.from}>${path.to} loses a frame`);
@@ -93,6 +95,14 @@ export class Wire {
     }
     if (this.#bufferedBytes >= highWaterBytes) this.#full = true;
     return !this.#full;
+  }
+
+  #isLost(): boolean {
+    const { random, path } = this.#options;
+    const { loseNext } = path;
+    path.loseNext = undefined;
+    loseNext?.();
+    return random.chance(path.frameLoss) || loseNext !== undefined;
   }
 
   /** The stream ends after what was sent before. */
