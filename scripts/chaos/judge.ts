@@ -1,66 +1,82 @@
 import { EasyClient } from '../../test/support/clients/easy-client.ts';
 import type { TestCluster } from '../../test/support/cluster.ts';
 import { until } from '../../test/support/until.ts';
+import { checkSet, nameOf, type FinalRead, type SetFindings } from './checker.ts';
 import type { LiveMessages, LiveVerdict } from './messages.ts';
-import type { SetWorkload } from './workload.ts';
+import { pause, type SetWorkload } from './workload.ts';
 
-export interface Verdict {
-  readonly lostAdds: readonly string[];
-  readonly returnedRemovals: readonly string[];
-  readonly equal: boolean;
+export interface Verdict extends SetFindings {
   /** Messages that were sent while faults happened. */
   readonly live: LiveVerdict;
   /** Of the messages sent after the faults, at sessions of every node. */
   readonly messagesMissing: number;
   readonly messagesTwice: number;
+  /** From the end of the faults until the set was what it has to be. Absent: it never was. */
+  readonly settledMs: number | undefined;
 }
 
-const SETTLE_MS = 90_000;
+export interface JudgedRun {
+  readonly cluster: TestCluster;
+  readonly workload: SetWorkload;
+  readonly messages: LiveMessages;
+  /** How long the cluster may take to become what it promises to be. */
+  readonly settleMs: number;
+}
+
 const AFTER_MS = 30_000;
 const MESSAGES = 20;
+/** A final read is a whole table of every node. */
+const READ_EVERY_MS = 200;
 
-/** All faults are over: waits until the cluster is what it promises to be, at most `SETTLE_MS`. */
-export async function judge(
-  cluster: TestCluster,
-  workload: SetWorkload,
-  messages: LiveMessages,
-): Promise<Verdict> {
+/** All faults are over: waits until the cluster is what it promises to be, at most `settleMs`. */
+export async function judge(run: JudgedRun): Promise<Verdict> {
+  const { cluster, workload, messages, settleMs } = run;
+  const startMs = performance.now();
   await cluster.whenReady();
   await cluster.whenConnected();
-  const equal = await until(
-    'tables are equal and hold what was acknowledged',
+  let found: SetFindings | undefined;
+  const settled = await until(
+    'the set is what was acknowledged, on every node',
     async () => {
-      const digests = new Set((await cluster.digests()).values());
-      const { lost, returned } = await compare(cluster, workload);
-      return digests.size === 1 && lost.length + returned.length === 0;
+      found = checkSet(workload.elements, await finalReads(cluster));
+      if (!isCleanSet(found)) await pause(READ_EVERY_MS);
+      return isCleanSet(found);
     },
-    SETTLE_MS,
+    settleMs,
   ).catch(() => false);
-  const { lost, returned } = await compare(cluster, workload);
+  const settledMs = settled ? Math.round(performance.now() - startMs) : undefined;
   await until(
     'what was sent meanwhile has arrived',
     () => messages.verdict().missing.length === 0,
-    AFTER_MS,
+    Math.min(AFTER_MS, settleMs),
   ).catch(() => undefined);
   const after = await sendAll(cluster);
-  return { lostAdds: lost, returnedRemovals: returned, equal, live: messages.verdict(), ...after };
+  found ??= checkSet(workload.elements, await finalReads(cluster));
+  return { ...found, live: messages.verdict(), ...after, settledMs };
 }
 
-/** The final read, on every node. */
-async function compare(cluster: TestCluster, workload: SetWorkload) {
-  const [lost, returned] = [new Set<string>(), new Set<string>()];
-  for (const k of cluster.numbers) {
-    const there = new Set<string>();
-    for await (const { channelIds, uids } of cluster.admin(k).listSubscriptions({})) {
-      for (const [i, uid] of uids.entries()) there.add(`${channelIds[i]} ${uid}`);
-    }
-    for (const { channel, uid, add, removal } of workload.elements) {
-      const name = `${channel} ${uid}`;
-      if (add === 'acknowledged' && removal === 'none' && !there.has(name)) lost.add(name);
-      if (removal === 'acknowledged' && there.has(name)) returned.add(name);
-    }
-  }
-  return { lost: [...lost], returned: [...returned] };
+/** Whether a run found nothing to report. */
+export function isClean(verdict: Verdict): boolean {
+  const { live, messagesMissing, messagesTwice } = verdict;
+  if (live.missing.length + live.twice.length + messagesMissing + messagesTwice > 0) return false;
+  return isCleanSet(verdict);
+}
+
+function isCleanSet({ lostAdds, returnedRemovals, unexpected, unequal }: SetFindings): boolean {
+  return [lostAdds, returnedRemovals, unexpected, unequal].every((found) => found.length === 0);
+}
+
+async function finalReads(cluster: TestCluster): Promise<readonly FinalRead[]> {
+  const digests = await cluster.digests();
+  return Promise.all(
+    cluster.numbers.map(async (k) => {
+      const there = new Set<string>();
+      for await (const { channelIds, uids } of cluster.admin(k).listSubscriptions({})) {
+        for (const [i, uid] of uids.entries()) there.add(nameOf(channelIds[i]!, uid));
+      }
+      return { node: cluster.id(k), there, digest: digests.get(k) ?? 'none' };
+    }),
+  );
 }
 
 /** From every node to sessions of every node, each exactly once. */

@@ -1,18 +1,13 @@
 import { EasyClient } from '../../test/support/clients/easy-client.ts';
+import { checkMessages, type MessageFindings, type SentMessage } from './checker.ts';
 import { pause } from './workload.ts';
 
-const CHANNEL = 'live';
+/** Every reader is subscribed to it, and every sender sends to it. */
+export const LIVE_CHANNEL = 'live';
 const EVERY_MS = 150;
 const SUCCESS = 1;
 
-interface Sent {
-  readonly text: string;
-  /** Before it was sent; monotonic, as all here. */
-  readonly atMs: number;
-  /** The node that took it. */
-  readonly from: number;
-  disks: number | 'unacknowledged';
-}
+type Sent = SentMessage & { disks: SentMessage['disks'] };
 
 /** One connection of a reader. Its user was subscribed all the time. */
 interface Session {
@@ -22,15 +17,12 @@ interface Session {
   isOpen: boolean;
 }
 
-export interface LiveVerdict {
+export interface LiveVerdict extends MessageFindings {
   readonly sent: number;
   readonly acknowledged: number;
   /** Sessions that were ended by a fault, and those that were open at the end. */
   readonly sessionsEnded: number;
   readonly sessionsOpen: number;
-  readonly judged: number;
-  readonly missing: readonly string[];
-  readonly twice: readonly string[];
 }
 
 /**
@@ -62,7 +54,7 @@ export class LiveMessages {
     for (const [index, url] of this.#urls.entries()) {
       const client = new EasyClient({ url, uid: `reader-${index + 1}` });
       await client.connect();
-      await client.subscribe(CHANNEL);
+      await client.subscribe(LIVE_CHANNEL);
       client.stop();
     }
   }
@@ -106,43 +98,20 @@ export class LiveMessages {
   async #sendOne(client: EasyClient, { k, text }: { k: number; text: string }): Promise<void> {
     const sent: Sent = { text, atMs: performance.now(), from: k, disks: 'unacknowledged' };
     this.#sent.push(sent);
-    const reply = await client.send(CHANNEL, 2, text);
+    const reply = await client.send(LIVE_CHANNEL, 2, text);
     if (reply.reasonCode === SUCCESS) sent.disks = reply.disks ?? 1;
   }
 
   verdict(): LiveVerdict {
-    const must = this.#sent.filter(
-      ({ disks, from }) =>
-        disks === 2 || (disks !== 'unacknowledged' && !this.#lostDisks.has(from)),
-    );
-    const [missing, twice]: [string[], string[]] = [[], []];
-    let judged = 0;
-    for (const { client, k, openedMs, isOpen } of this.#sessions) {
-      const texts = client.texts(CHANNEL);
-      const got = new Set(texts);
-      const name = `reader-${k} since ${Math.round(openedMs)}`;
-      for (const text of got) {
-        if (texts.indexOf(text) !== texts.lastIndexOf(text)) twice.push(`${name}: ${text}`);
-      }
-      if (!isOpen) continue;
-      const due = must.filter(({ atMs }) => atMs > openedMs);
-      judged += due.length;
-      for (const { text, atMs, disks } of due) {
-        if (!got.has(text)) {
-          missing.push(`${name}: ${text} sent at ${Math.round(atMs)}, disks ${disks}`);
-        }
-      }
-    }
-    const open = this.#sessions.filter(({ isOpen }) => isOpen).length;
+    const sessions = this.#sessions.map(({ client, k, openedMs, isOpen }) => ({
+      name: `reader-${k} since ${Math.round(openedMs)}`,
+      ...{ openedMs, isOpen, texts: client.texts(LIVE_CHANNEL) },
+    }));
+    const sessionsOpen = sessions.filter(({ isOpen }) => isOpen).length;
     return {
-      ...{
-        sent: this.#sent.length,
-        acknowledged: this.acknowledgedSoFar(),
-        judged,
-        missing,
-        twice,
-      },
-      ...{ sessionsOpen: open, sessionsEnded: this.#sessions.length - open },
+      ...{ sent: this.#sent.length, acknowledged: this.acknowledgedSoFar() },
+      ...checkMessages(this.#sent, sessions, this.#lostDisks),
+      ...{ sessionsOpen, sessionsEnded: sessions.length - sessionsOpen },
     };
   }
 

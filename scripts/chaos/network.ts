@@ -15,6 +15,8 @@ const DEAF = { toTarget: 'open', fromTarget: 'held', delayMs: 0 } as const;
 /** A proxy before each node's peer port and before etcd. Nodes are numbered from 1. */
 export class ChaosNetwork {
   readonly #peers: TcpProxy[] = [];
+  readonly #faults = new Map<number, NetworkFault>();
+  #etcdFault: NetworkFault | undefined;
   #etcd: TcpProxy | undefined;
   /** Of the nodes in order; read when a connection comes. */
   pids: () => readonly (number | undefined)[] = () => [];
@@ -36,37 +38,61 @@ export class ChaosNetwork {
     return await this.#etcd.listen();
   }
 
-  /** Between node k and every other one, and etcd. */
+  /** Between node k and every other one, and etcd. Faults of several nodes add up. */
   disturb(k: number, fault: NetworkFault): void {
-    for (const [index, proxy] of this.#peers.entries()) {
-      proxy.rule((source) => {
-        if (index + 1 === k) return wayTo(fault);
-        return source === k ? wayFrom(fault) : OPEN_WAY;
-      });
-    }
-    this.#etcd?.rule((source) => (source === k ? wayFrom(fault) : OPEN_WAY));
+    this.#faults.set(k, fault);
+    this.#apply();
   }
 
   /** Between etcd and everyone. */
   disturbEtcd(fault: NetworkFault): void {
-    this.#etcd?.rule(() => wayTo(fault));
+    this.#etcdFault = fault;
+    this.#apply();
   }
 
-  /** `reset`: connections that were held are torn; otherwise what was held arrives now. */
-  heal(how: 'reset' | 'arrive'): void {
-    for (const proxy of this.#all()) {
-      if (how === 'reset') proxy.reset();
-      proxy.rule(() => OPEN_WAY);
-    }
+  /**
+   * Node k's fault, or etcd's, is over; others go on. `reset`: connections that are held are torn; otherwise
+   * what was held arrives now.
+   */
+  heal(at: number | 'etcd', how: 'reset' | 'arrive'): void {
+    if (how === 'reset') for (const proxy of this.#all()) proxy.reset();
+    if (at === 'etcd') this.#etcdFault = undefined;
+    else this.#faults.delete(at);
+    this.#apply();
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#all().map((proxy) => proxy.close()));
   }
 
+  #apply(): void {
+    for (const [index, proxy] of this.#peers.entries()) {
+      proxy.rule((source) => join(this.#to(index + 1), this.#from(source)));
+    }
+    const etcd = this.#etcdFault ? wayTo(this.#etcdFault) : OPEN_WAY;
+    this.#etcd?.rule((source) => join(etcd, this.#from(source)));
+  }
+
+  #to(k: number): Way {
+    const fault = this.#faults.get(k);
+    return fault ? wayTo(fault) : OPEN_WAY;
+  }
+
+  #from(source: number | undefined): Way {
+    const fault = source === undefined ? undefined : this.#faults.get(source);
+    return fault ? wayFrom(fault) : OPEN_WAY;
+  }
+
   #all(): readonly TcpProxy[] {
     return this.#etcd ? [...this.#peers, this.#etcd] : this.#peers;
   }
+}
+
+function join(one: Way, other: Way): Way {
+  const held = (way: 'toTarget' | 'fromTarget'): 'open' | 'held' =>
+    one[way] === 'held' ? 'held' : other[way];
+  const delayMs = one.delayMs + other.delayMs;
+  return { toTarget: held('toTarget'), fromTarget: held('fromTarget'), delayMs };
 }
 
 /** On connections that others opened to the node. */
