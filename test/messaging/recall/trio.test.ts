@@ -165,8 +165,11 @@ test('S1-6 copies of one send that met after the recall of one are recalled too'
   await same(nodes);
   for (const node of nodes) {
     const seen = await historyAt(node);
-    t.deepEqual(new Set(seen.map(([, what]) => what)), new Set(['filler', 'sender']));
-    t.is(seen.length, 2);
+    const shown = seen.map(([, what]) => String(what));
+    t.deepEqual(
+      shown.toSorted((a, b) => (a < b ? -1 : 1)),
+      ['filler', 'sender'],
+    );
   }
   for (const { events } of told)
     t.deepEqual(new Set(events.map(({ id }) => id)).size, events.length);
