@@ -4,6 +4,7 @@ import type { Outcome, ReasonCode } from '../core/reason-code.ts';
 import type { ChannelSettings } from '../core/kinds/channel.ts';
 import type { Message } from '../core/kinds/message.ts';
 import type { DenyReason } from '../core/row-key.ts';
+import type { Conversations } from './conversations/port.ts';
 import type { History } from './history/port.ts';
 import type { Recalls } from './recall/port.ts';
 
@@ -264,6 +265,7 @@ export interface Services {
   /** Absent: clients that ask for a digest get none. */
   readonly lists?: ChannelLists | undefined;
   /** Absent: who asks is told that this node keeps none. */
+  readonly conversations?: Conversations | undefined;
   readonly history?: History | undefined;
   readonly recalls?: Recalls | undefined;
 }

@@ -1,6 +1,7 @@
 import { contextOfDots, EMPTY_CONTEXT, uniteContexts, type Context } from '../core/context.ts';
 import type { Dot } from '../core/dot.ts';
 import { channelTypeOf, PERSON, type ChannelKey, type MemberId, type Uid } from '../core/ids.ts';
+import { renewalOf } from '../core/kinds/subscription.ts';
 import {
   EMPTY_VALUE,
   OPERATION_WRITES_MAX,
@@ -173,7 +174,7 @@ export class SubscriptionService implements Subscriptions {
     const draftOf = ({ channel, uid }: Pair): Draft => {
       const key = subscriptionKey(channel, uid);
       const row = replica.read(key);
-      const put = { key, tag: 0, value: EMPTY_VALUE };
+      const put = { key, tag: 0, value: renewalOf(row) };
       return { ...replace(row, put, () => replica.seen(shard)), row };
     };
     return { shard, waitFor, cause, draftOf, writesMax: OPERATION_WRITES_MAX };

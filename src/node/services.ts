@@ -4,6 +4,7 @@ import type { ChannelKey } from '../core/ids.ts';
 import { SEPARATOR, type RowKey } from '../core/row-key.ts';
 import type { SlotNumber } from '../core/sequence.ts';
 import { SessionLists } from '../messaging/channel-lists.ts';
+import { ConversationService } from '../messaging/conversations/conversations.ts';
 import { ChannelHistory } from '../messaging/history/history.ts';
 import { ChannelHeads } from '../messaging/channel-heads.ts';
 import { Delivery } from '../messaging/delivery.ts';
@@ -126,7 +127,7 @@ export function createServices(
   });
   const lists = new SessionLists(routing, delivery.log, new StoredMessages(store, replica));
   const facts = { clock: runtime.clock, livePeers: () => replicator.livePeers(), journal };
-  const past = createPast(options, { store, replica, replicator, directory, gate, runtime });
+  const past = createPast(options, { store, replica, replicator, directory, gate, runtime, table });
   const inner = { subscriptions, publisher, directory, sessions: routing, lists, ...past };
   return {
     services: countOutcomes(inner, outcomes, facts),
@@ -142,16 +143,21 @@ interface PastParts {
   readonly directory: DirectoryService;
   readonly gate: WriteGate;
   readonly runtime: Runtime;
+  readonly table: SubscriptionTable;
 }
 
-/** What reads stored messages and takes them back. */
+/** What reads stored messages, takes them back, and says what of them was read. */
 function createPast(
   { recallWindowMs: windowMs = () => RECALL_WINDOW_MS, secondDiskTimeoutMs = 5_000 }: CoreOptions,
   { replicator: replication, ...parts }: PastParts,
-): Pick<Services, 'history' | 'recalls'> {
+): Pick<Services, 'history' | 'recalls' | 'conversations'> {
   const { store, replica, runtime } = parts;
+  const { clock } = runtime;
+  const conversations = new ConversationService({ ...parts, clock });
+  replica.addListener(conversations.listener());
   return {
-    history: new ChannelHistory({ store, replica, clock: runtime.clock }),
+    conversations,
+    history: new ChannelHistory({ store, replica, clock }),
     recalls: new RecallService({ ...parts, replication, windowMs, secondDiskTimeoutMs }),
   };
 }

@@ -14,8 +14,8 @@ import { ACTORS } from './arbitraries.ts';
 
 const NOBODY = { read: undefined, hiddenTo: 0, override: undefined, hlc: 0 };
 
-function entry(counter: number, tag: number, value: Uint8Array, hlc = counter): Entry {
-  return { actor: ACTORS[0]!, counter, hlc, tag, context: [], value };
+function entry(counter: number, tag: number, value: Uint8Array): Entry {
+  return { actor: ACTORS[0]!, counter, hlc: counter, tag, context: [], value };
 }
 
 function merged(entries: readonly Entry[]): Row {
@@ -74,7 +74,7 @@ test('what is no cursor says nothing and throws nothing', (t) => {
         [UNREAD, 12],
       ]);
       if (sizes.get(tag) === value.length) return;
-      t.deepEqual({ ...cursorOf([entry(1, tag, value, 0)]) }, NOBODY);
+      t.deepEqual({ ...cursorOf([entry(0, tag, value)]) }, NOBODY);
     }),
   );
 });

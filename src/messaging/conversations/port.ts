@@ -1,0 +1,46 @@
+import type { ChannelKey, Uid } from '../../core/ids.ts';
+import type { Message } from '../../core/kinds/message.ts';
+import type { Outcome } from '../../core/reason-code.ts';
+
+/** One channel as one of its subscribers has it. */
+export interface Conversation {
+  readonly channel: ChannelKey;
+  /** Messages of others that were not read; those recalled, expired or sent to be synced once count not. */
+  readonly unread: number;
+  /** The newest message; a recalled one is its tombstone. */
+  readonly last: Message;
+  /** Everything up to it was read; 0 for nothing. */
+  readonly readSeq: number;
+  /** Rises with every change of what is here, on whichever node it is asked. */
+  readonly version: number;
+}
+
+export interface ConversationsRequest {
+  readonly uid: Uid;
+  /** Of an earlier answer: only what changed since, and whatever is unread. 0 for all. */
+  readonly version: number;
+  readonly onlyUnread: boolean;
+}
+
+export interface ConversationList {
+  /** The newest first. */
+  readonly conversations: readonly Conversation[];
+  /** Has more channels than one answer holds; those that were newest by name are missing. */
+  readonly partial: boolean;
+}
+
+/**
+ * Derived from subscriptions, messages and cursors; nothing is written for a recipient. Calls that write
+ * may refuse with systemError (15) as every other.
+ */
+export interface Conversations {
+  list(request: ConversationsRequest): Promise<ConversationList>;
+  /** Undefined where there is none: no message, hidden, or the user is no subscriber. */
+  one(uid: Uid, channel: ChannelKey): Promise<Conversation | undefined>;
+  /** Everything up to `seq` was read, or all there is here. A cleared count stays cleared. */
+  read(uid: Uid, channel: ChannelKey, seq?: number): Promise<Outcome<undefined>>;
+  /** Says how many are unread, until more is read. */
+  setUnread(uid: Uid, channel: ChannelKey, unread: number): Promise<Outcome<undefined>>;
+  /** Takes the conversation out of the list until another message comes; what was there counts as read. */
+  hide(uid: Uid, channel: ChannelKey): Promise<Outcome<undefined>>;
+}
