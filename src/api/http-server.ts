@@ -6,6 +6,7 @@ import { failureBody, HttpError } from './http-error.ts';
 import { loadAssets } from './page-assets.ts';
 import { withDefaults, type ApiContext, type HttpApiOptions } from './port.ts';
 import { channelCalls } from './routes/channels.ts';
+import { conversationCalls } from './routes/conversations.ts';
 import { messageCalls } from './routes/messages.ts';
 import { addPageRoutes, PAGE_CONFIG_PATH } from './routes/page.ts';
 import { addProbeRoutes, PROBE_PATHS } from './routes/probes.ts';
@@ -41,6 +42,7 @@ export class HttpApi {
     const calls = {
       ...userCalls(this.#context),
       ...channelCalls(this.#context),
+      ...conversationCalls(this.#context),
       ...messageCalls(this.#context),
     };
     for (const [path, answer] of Object.entries(calls)) {

@@ -143,6 +143,7 @@ export class ConversationService implements Conversations {
       unread: counted.unread,
       last: newest.message,
       readSeq: cursor.read?.seq ?? 0,
+      hiddenTo: cursor.hiddenTo,
       version: Math.max(since, cursor.hlc, newest.hlc, counted.hlc),
     };
   }

@@ -11,6 +11,8 @@ export interface Conversation {
   readonly last: Message;
   /** Everything up to it was read; 0 for nothing. */
   readonly readSeq: number;
+  /** What is up to it was deleted by the user; 0 for nothing. */
+  readonly hiddenTo: number;
   /** Rises with every change of what is here, on whichever node it is asked. */
   readonly version: number;
 }
