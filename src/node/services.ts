@@ -5,6 +5,8 @@ import { SEPARATOR, type RowKey } from '../core/row-key.ts';
 import type { SlotNumber } from '../core/sequence.ts';
 import { SessionLists } from '../messaging/channel-lists.ts';
 import { ConversationService } from '../messaging/conversations/conversations.ts';
+import type { Conversations } from '../messaging/conversations/port.ts';
+import { ConversationNotices } from '../messaging/conversations/notices.ts';
 import { ChannelHistory } from '../messaging/history/history.ts';
 import { ChannelHeads } from '../messaging/channel-heads.ts';
 import { Delivery } from '../messaging/delivery.ts';
@@ -39,7 +41,7 @@ export function tellInOrder(parts: {
   permissions: SendPermissions;
   routing: RoutingIndex;
   delivery: Delivery;
-  notices: RecallNotices;
+  notices: readonly Pick<ReplicaListener, 'onDurable'>[];
   copies: LateCopies;
   replicator: Replicator;
   listener: CoreListener;
@@ -55,7 +57,7 @@ export function tellInOrder(parts: {
         if (change.key[0] === 's') replicator.noteSubscribed(channelOf(change.key));
       }
       delivery.onDurable(applied);
-      notices.onDurable(applied);
+      for (const notice of notices) notice.onDurable(applied);
       copies.onDurable(applied);
       listener.onDurable?.(applied);
     },
@@ -81,7 +83,7 @@ export function createServices(
   outcomes: Outcomes;
   permissions: SendPermissions;
   delivery: Delivery;
-  notices: RecallNotices;
+  notices: readonly Pick<ReplicaListener, 'onDurable'>[];
   copies: LateCopies;
   gate: WriteGate;
   table: SubscriptionTable;
@@ -132,7 +134,11 @@ export function createServices(
   return {
     services: countOutcomes(inner, outcomes, facts),
     ...{ outcomes, permissions, delivery, gate, table },
-    ...{ notices: new RecallNotices(fanout), copies: new LateCopies(replica, gate) },
+    notices: [
+      new RecallNotices(fanout),
+      new ConversationNotices({ ...past, fanout, sessions: routing, clock: runtime.clock }),
+    ],
+    copies: new LateCopies(replica, gate),
   };
 }
 
@@ -150,7 +156,7 @@ interface PastParts {
 function createPast(
   { recallWindowMs: windowMs = () => RECALL_WINDOW_MS, secondDiskTimeoutMs = 5_000 }: CoreOptions,
   { replicator: replication, ...parts }: PastParts,
-): Pick<Services, 'history' | 'recalls' | 'conversations'> {
+): Pick<Services, 'history' | 'recalls'> & { readonly conversations: Conversations } {
   const { store, replica, runtime } = parts;
   const { clock } = runtime;
   const conversations = new ConversationService({ ...parts, clock });

@@ -6,7 +6,7 @@ import type { Conversation } from '../../../src/messaging/conversations/port.ts'
 import type { NodeCore } from '../../../src/node/core.ts';
 import { startCoreTrio } from '../../support/core-trio.ts';
 import { group, uid } from '../../support/ids.ts';
-import { message, startLoneCore } from '../../support/lone-core.ts';
+import { message, RecordingSession, startLoneCore } from '../../support/lone-core.ts';
 import { until } from '../../support/until.ts';
 
 const [ada, ben] = [uid('ada'), uid('ben')];
@@ -167,6 +167,32 @@ test('a list since a version holds what changed since and what is unread', async
     [[groups[1], 1]],
   );
   t.is((await conversations!.list({ ...all(ben), onlyUnread: true })).conversations.length, 1);
+});
+
+test('S4-2 a receiver who is online on another node gets the message and the conversation, unread 1', async (t) => {
+  const events: { readonly at: number; readonly user: Uid; readonly data: unknown }[] = [];
+  const delivered: number[] = [];
+  const { nodes } = await startCoreTrio(t, {
+    fanoutOf: (at) => ({
+      deliver: () => void delivered.push(at),
+      notify: (user, { type, data }) => {
+        if (type === 'conversation.updated') events.push({ at, user, data });
+      },
+    }),
+  });
+  const [near, far] = [nodes[0]!.core, nodes[1]!.core];
+  await far.services.sessions.attach(new RecordingSession('ben'));
+  await send(near, pair, ada);
+  await until('ben is told', () => events.length > 0);
+  const told = { channelId: 'ada', channelType: 1, deleted: false, unread: 1, lastMessageSeq: 32 };
+  t.is(events.length, 1, 'where ben is, and nowhere else');
+  t.like(events[0], { at: 1, user: ben });
+  t.like(events[0]!.data, told);
+  t.true(delivered.includes(1));
+  // Read elsewhere: the device here hears of it.
+  await near.services.conversations!.read(ben, pair);
+  await until('ben’s other device hears of it', () => events.length > 1);
+  t.like(events[1]!.data, { ...told, unread: 0, readSeq: 32 });
 });
 
 test('a message that comes late, with a lower number than what was read, counts as unread', async (t) => {

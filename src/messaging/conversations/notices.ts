@@ -1,0 +1,91 @@
+import { channelTypeOf, PERSON, type ChannelKey, type Uid } from '../../core/ids.ts';
+import { channelIdFor } from '../../core/placement.ts';
+import { isLive } from '../../core/row.ts';
+import { splitRowKey } from '../../core/row-key.ts';
+import type { Clock } from '../../runtime/port.ts';
+import type { Applied, Change } from '../../storage/replica-port.ts';
+import type { Fanout, SessionRegistry } from '../port.ts';
+import type { Conversation, Conversations } from './port.ts';
+
+export interface ConversationNoticesOptions {
+  readonly conversations: Pick<Conversations, 'one'>;
+  readonly fanout: Pick<Fanout, 'notify'>;
+  readonly sessions: Pick<SessionRegistry, 'sessionsOf'>;
+  readonly clock: Clock;
+}
+
+/** Users and channels that wait to be told; one more is left to the next sync. */
+const WAITING_MAX = 10_000;
+
+/**
+ * Tells the sessions of a user here, of every device, when a conversation begins with a first direct
+ * message, and when it was read, set or deleted somewhere. What a message adds to a count a client sees
+ * by the message.
+ */
+export class ConversationNotices {
+  readonly #options: ConversationNoticesOptions;
+  readonly #waiting = new Set<string>();
+
+  constructor(options: ConversationNoticesOptions) {
+    this.#options = options;
+  }
+
+  /** After the message itself was delivered. */
+  onDurable({ changes }: Applied): void {
+    for (const change of changes) {
+      if (change.restored) continue;
+      const kind = change.key[0];
+      if (kind !== 'r' && !(kind === 's' && begins(change, changes))) continue;
+      const [channel, uid] = splitRowKey(change.key)!.parts as [ChannelKey, Uid];
+      if (this.#options.sessions.sessionsOf(uid).length > 0) this.#tell(uid, channel);
+    }
+  }
+
+  /** Several changes of one conversation in a row are told once. */
+  #tell(uid: Uid, channel: ChannelKey): void {
+    const name = `${uid}\u0001${channel}`;
+    if (this.#waiting.has(name) || this.#waiting.size >= WAITING_MAX) return;
+    this.#waiting.add(name);
+    const { conversations, fanout, clock } = this.#options;
+    conversations
+      .one(uid, channel)
+      .then((one) => {
+        this.#waiting.delete(name);
+        fanout.notify(uid, {
+          id: `conversation-${one?.version ?? 0}`,
+          type: 'conversation.updated',
+          timestampMs: clock.wallMs(),
+          data: dataOf({ uid, channel, one }),
+        });
+      })
+      // Its store cannot be read: the session has what it has, and asks again when it connects.
+      .catch(() => this.#waiting.delete(name));
+  }
+}
+
+/** The subscription came with the message that made it. */
+function begins({ key, before, after }: Change, changes: readonly Change[]): boolean {
+  if (isLive(before) || !isLive(after)) return false;
+  const [channel] = splitRowKey(key)!.parts as [ChannelKey];
+  return channelTypeOf(channel) === PERSON && changes.some(({ key: other }) => other[0] === 'm');
+}
+
+function dataOf({
+  uid,
+  channel,
+  one,
+}: {
+  uid: Uid;
+  channel: ChannelKey;
+  one?: Conversation | undefined;
+}) {
+  return {
+    channelId: channelIdFor(channel, uid),
+    channelType: channelTypeOf(channel),
+    deleted: one === undefined,
+    unread: one?.unread ?? 0,
+    readSeq: one?.readSeq ?? 0,
+    lastMessageSeq: one?.last.messageSeq ?? 0,
+    version: one?.version ?? 0,
+  };
+}
