@@ -92,15 +92,7 @@ export function createServices(
   const outcomes = new Outcomes();
   const channelsMax = options.channelsCachedMax ?? 100_000;
   const routedTimeoutMs = options.routedTimeoutMs ?? 250;
-  let caughtUp = false;
-  const gate = new WriteGate({
-    store,
-    mayWrite: () => {
-      caughtUp ||= noteCaughtUp(replica, replicator);
-      return caughtUp;
-    },
-    stagedBytesMax: options.stagedBytesMax ?? 64 * 1024 * 1024,
-  });
+  const gate = createGate(options, store, { replica, replicator });
   const heads = new ChannelHeads(store, channelsMax);
   const messageIds = new MessageIds({ replica, runtime, slot: options.numbering.slot });
   const delivery = new Delivery({
@@ -150,6 +142,22 @@ interface PastParts {
   readonly gate: WriteGate;
   readonly runtime: Runtime;
   readonly table: SubscriptionTable;
+}
+
+function createGate(
+  { stagedBytesMax = 64 * 1024 * 1024 }: CoreOptions,
+  store: Store,
+  { replica, replicator }: Pick<PastParts, 'replica' | 'replicator'>,
+): WriteGate {
+  let caughtUp = false;
+  return new WriteGate({
+    store,
+    mayWrite: () => {
+      caughtUp ||= noteCaughtUp(replica, replicator);
+      return caughtUp;
+    },
+    stagedBytesMax,
+  });
 }
 
 /** What reads stored messages, takes them back, and says what of them was read. */
