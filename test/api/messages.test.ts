@@ -127,3 +127,31 @@ test('any JSON at all is answered with 200 or 400, never with a defect', async (
   });
   t.pass();
 });
+
+test('a batch is one direct message to each user; who is refused is named, with the reason', async (t) => {
+  await withApi(async ({ fake, post }) => {
+    const batch = { from_uid: 'u1', subscribers: ['u2', 'u3', 'u2'], payload };
+    const answer = await post('/message/sendbatch', batch);
+    t.is(answer.text, '{"status":200,"fail_uids":[],"reason":[]}');
+    t.deepEqual(
+      fake.published.map(({ channel }) => channel),
+      [personChannel('u1' as Uid, 'u2' as Uid), personChannel('u1' as Uid, 'u3' as Uid)],
+    );
+    fake.refusal = storeFailing;
+    const refused = JSON.parse((await post('/message/sendbatch', batch)).text) as {
+      fail_uids: string[];
+      reason: string[];
+    };
+    t.deepEqual(refused.fail_uids, ['u2', 'u3']);
+    t.regex(refused.reason[1]!, /no space left \(reason 15\)$/);
+    for (const [body, message] of [
+      [{ ...batch, subscribers: [] }, /^subscribers: expected at least one uid$/],
+      [{ ...batch, subscribers: ['a', 'b@c'] }, /^subscribers\[1\]: character "@"/],
+      [{ ...batch, payload: '' }, /^payload: is empty$/],
+    ] as const) {
+      const { status, text } = await post('/message/sendbatch', body);
+      t.is(status, 400);
+      t.regex((JSON.parse(text) as { msg: string }).msg, message);
+    }
+  });
+});

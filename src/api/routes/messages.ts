@@ -27,8 +27,38 @@ export function messageCalls(context: ApiContext): ApiCalls {
       const message = readMessage(fieldsOf(body), context);
       return sentBody(valueOf(await context.services.publisher.publish(message)));
     },
+
+    /** One direct message to each of the users; one that is refused leaves the others alone. */
+    async '/message/sendbatch'(body) {
+      const fields = fieldsOf(body);
+      const content = readContent(fields, context.random);
+      const receivers = readUids(fields, 'subscribers', context.uidsMax);
+      if (receivers.length === 0) throw badRequest('subscribers: expected at least one uid');
+      const failed: Uid[] = [];
+      const reasons: string[] = [];
+      for (let at = 0; at < receivers.length; at += SENDS_AT_ONCE) {
+        const group = receivers.slice(at, at + SENDS_AT_ONCE);
+        const outcomes = await Promise.all(
+          group.map((uid) =>
+            context.services.publisher.publish({
+              ...content,
+              channel: personChannel(content.sender, uid),
+            }),
+          ),
+        );
+        outcomes.forEach((outcome, index) => {
+          if (outcome.ok) return;
+          failed.push(group[index]!);
+          reasons.push(`${outcome.message} (reason ${outcome.code})`);
+        });
+      }
+      return JSON.stringify({ status: 200, fail_uids: failed, reason: reasons });
+    },
   };
 }
+
+/** Of a batch: enough to share flushes of the disk, few enough to leave others room. */
+const SENDS_AT_ONCE = 256;
 
 function readMessage(fields: Fields, { random, uidsMax }: ApiContext): PublishRequest {
   const sender = readUid(fields, 'from_uid');
@@ -37,14 +67,18 @@ function readMessage(fields: Fields, { random, uidsMax }: ApiContext): PublishRe
       'subscribers: a message to a list of users is not supported yet; expected none',
     );
   }
+  return { ...readContent(fields, random), channel: readTarget(fields, sender) };
+}
+
+/** All but where it goes. */
+function readContent(fields: Fields, random: Random): Omit<PublishRequest, 'channel'> {
   const header = fieldsOf(fields['header'] ?? {}, 'header');
   const clientMsgNo = readText(fields, 'client_msg_no', {
     lengthMax: CLIENT_MSG_NO_LENGTH_MAX,
     fallback: '',
   });
   return {
-    sender,
-    channel: readTarget(fields, sender),
+    sender: readUid(fields, 'from_uid'),
     clientMsgNo: clientMsgNo === '' ? drawClientMsgNo(random) : clientMsgNo,
     payload: readPayload(fields, 'payload'),
     noPersist: readFlag(header, 'no_persist') ?? false,
