@@ -19,6 +19,7 @@ export interface ProcessSpec {
 }
 
 const TAIL_LINES = 200;
+const LOG_CLOSE_MS = 1_000;
 
 /**
  * One process that may be killed, paused, stopped and started again. It leads a process group of its own,
@@ -74,13 +75,16 @@ export class NodeProcess {
     this.#readLines(child, log);
     const onParentExit = (): void => void child.kill('SIGKILL');
     process.once('exit', onParentExit);
+    const logged = new Promise<void>((resolve) => log.once('close', resolve));
     this.#exited = new Promise((resolve) => {
       const onEnd = (how: string): void => {
         process.off('exit', onParentExit);
         this.#lastExit = how;
         if (this.#child === child) this.#child = undefined;
         this.#spec.onLine?.(`ended: ${how}`);
-        resolve();
+        // Whoever waits for the end reads the log next; a child of its own may hold the pipe open for ever.
+        const timer = setTimeout(resolve, LOG_CLOSE_MS);
+        void logged.then(() => (clearTimeout(timer), resolve()));
       };
       child.once('error', (error) => onEnd(error.message));
       child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${code}`));

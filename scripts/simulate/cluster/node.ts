@@ -219,6 +219,8 @@ export class SimulatedNode {
     );
     if (this.#run !== run) return;
     run.fanout.registry = core.routing;
+    // An empty store learns of everything once more, in an order of its own.
+    run.learned.clear();
     this.#watch(run, core);
     await core.start();
     run.core = core;
