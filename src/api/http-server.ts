@@ -7,6 +7,7 @@ import { loadAssets } from './page-assets.ts';
 import { withDefaults, type ApiContext, type HttpApiOptions } from './port.ts';
 import { channelCalls } from './routes/channels.ts';
 import { conversationCalls } from './routes/conversations.ts';
+import { historyCalls } from './routes/history.ts';
 import { messageCalls } from './routes/messages.ts';
 import { addPageRoutes, PAGE_CONFIG_PATH } from './routes/page.ts';
 import { addProbeRoutes, PROBE_PATHS } from './routes/probes.ts';
@@ -43,6 +44,7 @@ export class HttpApi {
       ...userCalls(this.#context),
       ...channelCalls(this.#context),
       ...conversationCalls(this.#context),
+      ...historyCalls(this.#context),
       ...messageCalls(this.#context),
     };
     for (const [path, answer] of Object.entries(calls)) {

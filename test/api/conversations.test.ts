@@ -1,7 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import { HttpApi } from '../../src/api/http-server.ts';
-import { startLoneCore } from '../support/lone-core.ts';
-import { apiOptions, call, FakeServices } from './fakes.ts';
+import { realApi } from './real-api.ts';
 
 interface Synced {
   readonly channel_id: string;
@@ -14,18 +12,8 @@ interface Synced {
   readonly recents: readonly Record<string, unknown>[];
 }
 
-/** The API over a node's own core. */
-async function realApi(t: ExecutionContext) {
-  const node = await startLoneCore();
-  const services = node.core.services;
-  const api = new HttpApi({ ...apiOptions(new FakeServices()), services });
-  const port = await api.start('127.0.0.1', 0);
-  t.teardown(async () => {
-    await api.stop();
-    await node.stop();
-  });
-  const post = async (path: string, body: unknown): Promise<{ status: number; text: string }> =>
-    call({ port, path, method: 'POST', headers: {} }, JSON.stringify(body));
+async function startChat(t: ExecutionContext) {
+  const { post } = await realApi(t);
   const sync = async (uid: string, more: object = {}): Promise<readonly Synced[]> => {
     const { status, text } = await post('/conversation/sync', { uid, msg_count: 5, ...more });
     t.is(status, 200, text);
@@ -40,7 +28,7 @@ async function realApi(t: ExecutionContext) {
 }
 
 test('S4-3 a conversation is synced as its viewer sees it, with the newest messages first', async (t) => {
-  const { sync, send } = await realApi(t);
+  const { sync, send } = await startChat(t);
   await send('ada', 'ben', 'one');
   await send('ada', 'ben', 'two');
   const [ofBen] = await sync('ben');
@@ -57,7 +45,7 @@ test('S4-3 a conversation is synced as its viewer sees it, with the newest messa
 });
 
 test('S4-7 clearing, setting and deleting over HTTP', async (t) => {
-  const { post, sync, send } = await realApi(t);
+  const { post, sync, send } = await startChat(t);
   await send('ada', 'ben');
   await send('ada', 'ben');
   const place = { uid: 'ben', channel_id: 'ada', channel_type: 1 };
@@ -77,7 +65,7 @@ test('S4-7 clearing, setting and deleting over HTTP', async (t) => {
 });
 
 test('what the client has already is not sent again', async (t) => {
-  const { sync, send } = await realApi(t);
+  const { sync, send } = await startChat(t);
   for (const text of ['one', 'two', 'three']) await send('ada', 'ben', text);
   const [one] = await sync('ben', { last_msg_seqs: 'ada:1:2|some:thing:2:9' });
   t.is(one!.recents.length, 1);
@@ -85,7 +73,7 @@ test('what the client has already is not sent again', async (t) => {
 });
 
 test('a wrong conversation call says what was wrong and where', async (t) => {
-  const { post } = await realApi(t);
+  const { post } = await startChat(t);
   const place = { uid: 'ben', channel_id: 'ada', channel_type: 1 };
   const cases: readonly (readonly [string, object, RegExp])[] = [
     ['/conversation/sync', {}, /^uid: expected a string/],

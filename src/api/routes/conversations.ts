@@ -125,12 +125,9 @@ async function recentsOf(
   { uid, one: { channel, last }, after, limit }: Recents,
 ): Promise<readonly string[]> {
   if (limit === 1) return last.messageSeq > after ? [messageBody(channel, last, uid)] : [];
-  const asked = { channel, startSeq: 0, endSeq: 0, limit, direction: 'down' } as const;
-  const page = await services.history?.page(asked);
-  return (page?.messages ?? [])
-    .filter(({ messageSeq, syncOnce }) => messageSeq > after && !syncOnce)
-    .toReversed()
-    .map((message) => messageBody(channel, message, uid));
+  const asked = { channel, startSeq: 0, endSeq: after, limit, direction: 'down' } as const;
+  const page = await services.history?.page({ ...asked, commands: 'left-out' });
+  return (page?.messages ?? []).toReversed().map((message) => messageBody(channel, message, uid));
 }
 
 function conversationBody(one: Conversation, uid: Uid, recents: readonly string[]): string {

@@ -50,7 +50,7 @@ export class ChannelHistory implements History {
         lastSeq = seq;
         const actor = key.slice(prefix.length + SEQ_DIGITS + 1) as ActorId;
         const message = this.#shown(request.channel, actor, this.#decode(key as RowKey, value));
-        if (!message) continue;
+        if (!message || (message.syncOnce && request.commands === 'left-out')) continue;
         bytes += message.payload.length;
         taken.push(message);
       }

@@ -14,6 +14,8 @@ export interface HistoryRequest {
   readonly limit: number;
   /** `down`: the newest first come in, as who scrolls back asks. `up`: the oldest first. */
   readonly direction: 'down' | 'up';
+  /** Messages that are for live sessions and resume alone (sync once), which no reader of a chat sees. */
+  readonly commands?: 'left-out' | undefined;
 }
 
 export interface HistoryPage {
