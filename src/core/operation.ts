@@ -47,6 +47,25 @@ export const OPERATION_WRITES_MAX = 256;
 /** A context with more spans than this is replaced by the node's whole vector, which includes it. */
 const CONTEXT_SPANS_MAX = 16;
 
+/** Throws a RangeError where the drafts are none or more than `OPERATION_WRITES_MAX`. */
+export function operationOf(
+  { actor, shard, first, hlc }: Pick<Operation, 'actor' | 'shard' | 'first' | 'hlc'>,
+  drafts: readonly Draft[],
+): Operation {
+  const count = drafts.length;
+  if (count === 0 || count > OPERATION_WRITES_MAX) {
+    throw new RangeError(`an operation has 1 to ${OPERATION_WRITES_MAX} writes, not ${count}`);
+  }
+  const writes = drafts.map(({ key, tag, context, value }, offset): Write => ({
+    offset,
+    key,
+    tag,
+    context,
+    value,
+  }));
+  return { actor, shard, first, count, hlc, writes };
+}
+
 /** A put that replaces what it sees in the row: its live dots, and all that those had replaced. */
 export function replace(
   row: Row,

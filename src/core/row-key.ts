@@ -84,6 +84,17 @@ export function rangeEnd(prefix: string): string {
   return prefix.slice(0, -1) + '\u0002';
 }
 
+/** The channel and the user of a key whose first two parts they are: of kinds `s` and `r`. */
+export function pairOf(key: RowKey): { readonly channel: ChannelKey; readonly uid: Uid } {
+  const end = key.indexOf(SEPARATOR, 3);
+  return { channel: key.slice(3, end) as ChannelKey, uid: key.slice(end + 1) as Uid };
+}
+
+/** -1 where the key is no row key. */
+export function shardOfKey(key: string): number {
+  return key[2] === SEPARATOR ? HEX.indexOf(key[1]!) : -1;
+}
+
 export interface RowKeyParts {
   readonly kind: Kind;
   readonly shard: number;

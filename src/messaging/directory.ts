@@ -41,9 +41,10 @@ const FLAG_NAMES: readonly (readonly [keyof ChannelFlags, ChannelFlag])[] = [
 
 /** What decides who may subscribe: two rows, where `channel` reads four. */
 export function joinRuleOf(
-  replica: Pick<Replica, 'read'>,
+  replica: Pick<Replica, 'read' | 'mayHaveRules'>,
   channel: ChannelKey,
 ): { readonly join: ChannelSettings['join']; readonly disband: boolean } {
+  if (!replica.mayHaveRules(channel)) return { join: 'open', disband: false };
   const row = replica.read(channelRowKey(channel));
   const settings = row[0] && decodeChannel(row[0].value);
   const disband = isLive(replica.read(channelFlagKey(channel, 'disband')));

@@ -2,7 +2,14 @@ import type { InterestItem } from '../cluster/link/message.ts';
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import { hash32 } from '../core/placement.ts';
 import { isLive, type Row } from '../core/row.ts';
-import { denyKey, rangeEnd, reversePrefix, splitRowKey, subscriptionKey } from '../core/row-key.ts';
+import {
+  denyKey,
+  pairOf,
+  rangeEnd,
+  reversePrefix,
+  splitRowKey,
+  subscriptionKey,
+} from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
 import type { OnlineDevice, RoutedSession, SessionRegistry } from './port.ts';
@@ -258,7 +265,7 @@ export class RoutingIndex implements SessionRegistry {
     if (this.#users.size === 0) return;
     const kind = key[0];
     if (kind === 's') {
-      const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
+      const { channel, uid } = pairOf(key);
       this.#update(channel, uid, { row: after, merged });
     } else if (kind === 'd') {
       const [channel, scope, , uid] = splitRowKey(key)!.parts;
@@ -289,7 +296,7 @@ export class RoutingIndex implements SessionRegistry {
     const { replica } = this.#options;
     return (
       isLive(row ?? replica.read(subscriptionKey(channel, uid))) &&
-      !isLive(replica.read(denyKey(channel, uid, 'ban')))
+      !(replica.mayHaveRules(channel) && isLive(replica.read(denyKey(channel, uid, 'ban'))))
     );
   }
 

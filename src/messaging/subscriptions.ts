@@ -12,8 +12,8 @@ import {
 } from '../core/operation.ts';
 import { personsOf, shardOf } from '../core/placement.ts';
 import { REASON, refuse, type Outcome, type Refusal } from '../core/reason-code.ts';
-import { isLive } from '../core/row.ts';
-import { denyKey, subscriptionKey } from '../core/row-key.ts';
+import { EMPTY_ROW, isLive } from '../core/row.ts';
+import { denyKey, subscriptionKey, type RowKey } from '../core/row-key.ts';
 import type { Reach, Replication } from '../cluster/replication/port.ts';
 import type { OperationJournal } from '../audit/operations/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
@@ -87,7 +87,7 @@ export class SubscriptionService implements Subscriptions {
       // Usually nothing is there, and then nothing is replaced.
       const draft =
         row.length === 0
-          ? { key, tag: 0, context: EMPTY_CONTEXT, value: EMPTY_VALUE, row }
+          ? firstPut(key)
           : this.#subscribing(shard, request).draftOf({ channel, uid: request.uids[0]! });
       return this.#writeOne(shard, draft, { request, sink });
     });
@@ -174,6 +174,7 @@ export class SubscriptionService implements Subscriptions {
     const draftOf = ({ channel, uid }: Pair): Draft => {
       const key = subscriptionKey(channel, uid);
       const row = replica.read(key);
+      if (row.length === 0) return firstPut(key);
       const put = { key, tag: 0, value: renewalOf(row) };
       return { ...replace(row, put, () => replica.seen(shard)), row };
     };
@@ -293,15 +294,20 @@ export class SubscriptionService implements Subscriptions {
         'the channel is closed: only the backend adds subscribers',
       );
     }
-    const banned = uids.find((uid) =>
-      isLive(this.#options.replica.read(denyKey(channel, uid, 'ban'))),
-    );
+    const { replica } = this.#options;
+    const isBanned = (uid: Uid): boolean => isLive(replica.read(denyKey(channel, uid, 'ban')));
+    const banned = replica.mayHaveRules(channel) ? uids.find(isBanned) : undefined;
     if (banned !== undefined) return refuse(REASON.banned, `${banned} is banned in this channel`);
     const { isFull, table } = this.#options;
     const full = isFull && uids.find((uid) => isFull(uid) && !table.has(channel, uid));
     if (full === undefined) return undefined;
     return refuse(REASON.rateLimited, `${full} has as many subscriptions as one user may have`);
   }
+}
+
+/** A put under a key whose row is empty. */
+function firstPut(key: RowKey): Draft {
+  return { key, tag: 0, context: EMPTY_CONTEXT, value: EMPTY_VALUE, row: EMPTY_ROW };
 }
 
 /** `write` settles nothing before it returns: what it throws has to be the only word on the request. */

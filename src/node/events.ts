@@ -1,10 +1,10 @@
 import type { EventHub } from '../admin/event-hub.ts';
 import type { Repair } from '../audit/port.ts';
 import type { PeerState } from '../cluster/replication/port.ts';
-import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
+import type { MemberId } from '../core/ids.ts';
 import type { Roster } from '../core/member.ts';
 import { isLive } from '../core/row.ts';
-import { splitRowKey } from '../core/row-key.ts';
+import { pairOf } from '../core/row-key.ts';
 import type { RoutedSession } from '../messaging/port.ts';
 import type { Clock } from '../runtime/port.ts';
 import type { StoreStatus } from '../storage/port.ts';
@@ -68,7 +68,7 @@ export class NodeEvents {
     if (!this.#hub.watched) return;
     for (const { key, before, after } of changes) {
       if (key[0] !== 's' || isLive(before) === isLive(after)) continue;
-      const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
+      const { channel, uid } = pairOf(key);
       const change = isLive(after) ? 'subscribed' : 'unsubscribed';
       this.#hub.emit({ kind: 'subscription', atMs: this.#clock.wallMs(), change, channel, uid });
     }

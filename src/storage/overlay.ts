@@ -73,8 +73,11 @@ async function readPortion(
 /** The staged rows of a range in key order. */
 function stagedIn(groups: readonly StagedRows[], gte: string, lt: string): KeyValue[] {
   const latest = new Map<string, Uint8Array>();
+  // Most ranges are of one kind, and most of what is staged is of others.
+  const kind = gte[0] === lt[0] ? gte.charCodeAt(0) : undefined;
   for (const group of groups) {
     for (const [key, value] of group) {
+      if (kind !== undefined && key.charCodeAt(0) !== kind) continue;
       if (compareKeys(key, gte) >= 0 && compareKeys(key, lt) < 0) latest.set(key, value);
     }
   }

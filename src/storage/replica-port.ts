@@ -1,6 +1,6 @@
 import type { Context } from '../core/context.ts';
 import type { Dot, DotRange } from '../core/dot.ts';
-import type { ActorId, MemberId } from '../core/ids.ts';
+import type { ActorId, ChannelKey, MemberId } from '../core/ids.ts';
 import type { Draft, Operation } from '../core/operation.ts';
 import type { Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
@@ -59,6 +59,8 @@ export interface Replica {
   holdsData(): boolean;
 
   read(key: RowKey): Row;
+  /** False where no row of the kinds channel and deny is stored under the channel: none need be read. */
+  mayHaveRules(channel: ChannelKey): boolean;
   /** A row's bytes as this store holds them; reports nothing. */
   decode(key: string, bytes: Uint8Array): Decoded<Row>;
   /** The whole vector of a shard, as the context of a removal. */

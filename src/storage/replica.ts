@@ -2,13 +2,14 @@ import { KINDS, kindOf } from '../core/kinds.ts';
 import type { Context } from '../core/context.ts';
 import type { Dot, DotRange } from '../core/dot.ts';
 import { nextHlc, type Hlc } from '../core/hybrid-clock.ts';
-import type { ActorId } from '../core/ids.ts';
-import { OPERATION_WRITES_MAX, type Draft, type Operation } from '../core/operation.ts';
+import type { ActorId, ChannelKey } from '../core/ids.ts';
+import { operationOf, type Draft, type Operation } from '../core/operation.ts';
 import { EMPTY_ROW, mergeRows, type Row } from '../core/row.ts';
 import type { RowKey } from '../core/row-key.ts';
 import type { VectorRow, VersionVector } from '../core/version-vector.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
+import { ChannelRules } from './channel-rules.ts';
 import { ClosedContexts } from './closed-contexts.ts';
 import { drawIdentity, type StoreIdentity } from './identity.ts';
 import { DurableVector } from './durable-vector.ts';
@@ -60,6 +61,7 @@ export class ReplicatedStore implements Replica {
   readonly #vector: VersionVector;
   readonly #durable: DurableVector;
   readonly #contexts: ClosedContexts;
+  readonly #rules = new ChannelRules();
   readonly #source: RowSource;
   readonly #listeners: ReplicaListener[] = [];
   readonly #dirty = new Map<string, readonly [ActorId, number]>();
@@ -95,6 +97,9 @@ export class ReplicatedStore implements Replica {
     });
     const replica = new ReplicatedStore(options, { ...identity, stored });
     for (const [key, error] of damaged) replica.#reportDamage(key, error);
+    await replica.#rules.fill(store).catch((error: unknown) => {
+      options.log.warn('which channels have rules is not known: each is looked up', { error });
+    });
     return replica;
   }
 
@@ -124,6 +129,10 @@ export class ReplicatedStore implements Replica {
     return EMPTY_ROW;
   }
 
+  mayHaveRules(channel: ChannelKey): boolean {
+    return this.#rules.mayHold(channel);
+  }
+
   decode(key: string, bytes: Uint8Array): Decoded<Row> {
     return decodeRow(key, bytes, this.#contexts);
   }
@@ -133,26 +142,9 @@ export class ReplicatedStore implements Replica {
   }
 
   submit(shard: number, drafts: readonly Draft[], onDurable?: () => void): Operation {
-    if (drafts.length === 0 || drafts.length > OPERATION_WRITES_MAX) {
-      throw new RangeError(
-        `an operation has 1 to ${OPERATION_WRITES_MAX} writes, not ${drafts.length}`,
-      );
-    }
     this.#hlc = nextHlc(this.#hlc, this.#runtime.clock.wallMs());
-    const operation: Operation = {
-      actor: this.actor,
-      shard,
-      first: this.#vector.highest(this.actor, shard) + 1,
-      count: drafts.length,
-      hlc: this.#hlc,
-      writes: drafts.map(({ key, tag, context, value }, offset) => ({
-        offset,
-        key,
-        tag,
-        context,
-        value,
-      })),
-    };
+    const first = this.#vector.highest(this.actor, shard) + 1;
+    const operation = operationOf({ actor: this.actor, shard, first, hlc: this.#hlc }, drafts);
     // What may throw comes before the vector: it must not claim what was not staged.
     const merged = this.#merge(operation, drafts);
     this.#advance([rangeOf(operation)]);
@@ -217,6 +209,7 @@ export class ReplicatedStore implements Replica {
       for (const { hlc } of change.after) this.#hlc = Math.max(this.#hlc, hlc);
       addReplacement({ mutations, contexts: this.#contexts }, change);
     }
+    this.#rules.note(changes);
     this.#store.stage(mutations, () => {
       this.#tell((listener) => listener.onDurable({ changes, own: false }));
       onDurable?.();
@@ -321,6 +314,7 @@ export class ReplicatedStore implements Replica {
 
   #stage(operation: Operation, { mutations, changes, own, claimed, onDurable }: Staging): void {
     const range = rangeOf(operation);
+    this.#rules.note(changes);
     this.#store.stage(mutations, () => {
       if (claimed) this.#durable.add(range);
       this.#tell((listener) => listener.onDurable({ operation, changes, own }));

@@ -1,9 +1,8 @@
 import type { DotRange } from '../core/dot.ts';
-import type { ChannelKey, Uid } from '../core/ids.ts';
 import { KINDS, kindOf } from '../core/kinds.ts';
 import { entryOf, type Operation, type Write } from '../core/operation.ts';
 import { hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
-import { reverseKey, splitRowKey, type RowKey } from '../core/row-key.ts';
+import { pairOf, reverseKey, shardOfKey, splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { VersionVector } from '../core/version-vector.ts';
 import type { ClosedContexts } from './closed-contexts.ts';
 import { logKey } from './layout.ts';
@@ -21,7 +20,7 @@ export interface Merged {
 
 /** True where every write is of the operation's shard. */
 export function isWellFormed({ writes, shard }: Operation): boolean {
-  return writes.every((write) => splitRowKey(write.key)?.shard === shard);
+  return writes.every(({ key }) => kindOf(key) && shardOfKey(key) === shard);
 }
 
 export function rangeOf({ actor, shard, first, count }: Operation): DotRange {
@@ -74,7 +73,7 @@ function addRowMutations(out: MutationsOut, change: Change, shard: number): void
     if (!hasDot(after, actor, counter)) mutations.push({ key: logKey(actor, shard, counter) });
   }
   if (key[0] !== 's') return;
-  const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
+  const { channel, uid } = pairOf(key);
   if (!isLive(after)) mutations.push({ key: reverseKey(uid, channel) });
   else if (!isLive(before)) mutations.push({ key: reverseKey(uid, channel), value: PRESENT });
 }

@@ -1,7 +1,7 @@
 import { channelTypeOf, PERSON, type ChannelKey, type Uid } from '../../core/ids.ts';
 import { channelIdFor } from '../../core/placement.ts';
 import { isLive } from '../../core/row.ts';
-import { splitRowKey } from '../../core/row-key.ts';
+import { pairOf } from '../../core/row-key.ts';
 import type { Clock } from '../../runtime/port.ts';
 import type { Applied, Change } from '../../storage/replica-port.ts';
 import type { Fanout, SessionRegistry } from '../port.ts';
@@ -36,7 +36,7 @@ export class ConversationNotices {
       if (change.restored) continue;
       const kind = change.key[0];
       if (kind !== 'r' && !(kind === 's' && begins(change, changes))) continue;
-      const [channel, uid] = splitRowKey(change.key)!.parts as [ChannelKey, Uid];
+      const { channel, uid } = pairOf(change.key);
       if (this.#options.sessions.sessionsOf(uid).length > 0) this.#tell(uid, channel);
     }
   }
@@ -65,8 +65,9 @@ export class ConversationNotices {
 
 /** The subscription came with the message that made it. */
 function begins({ key, before, after }: Change, changes: readonly Change[]): boolean {
-  if (isLive(before) || !isLive(after)) return false;
-  const [channel] = splitRowKey(key)!.parts as [ChannelKey];
+  // A message stands beside it; nearly every subscribe comes alone.
+  if (changes.length === 1 || isLive(before) || !isLive(after)) return false;
+  const { channel } = pairOf(key);
   return channelTypeOf(channel) === PERSON && changes.some(({ key: other }) => other[0] === 'm');
 }
 
