@@ -45,11 +45,9 @@ export function readMessageId(fields: Fields): bigint | undefined {
   const name = fields['message_idstr'] ? 'message_idstr' : 'message_id';
   const value = fields[name];
   if (value === undefined || value === null || value === '' || value === 0) return undefined;
-  const exact = typeof value === 'string' || Number.isSafeInteger(value);
-  const digits = exact ? String(value) : '';
-  if (/^\d{1,19}$/.test(digits) && BigInt(digits) > 0n && BigInt(digits) <= MESSAGE_ID_MAX) {
-    return BigInt(digits);
-  }
+  const digits = Number.isSafeInteger(value) ? `${value as number}` : value;
+  const id = typeof digits === 'string' && /^\d{1,19}$/.test(digits) ? BigInt(digits) : 0n;
+  if (id > 0n && id <= MESSAGE_ID_MAX) return id;
   throw badRequest(
     `${name}: expected a positive int64 or its decimal digits, found ${describe(value)}`,
   );

@@ -12,6 +12,12 @@ export interface GatewayLimits {
   readonly framesPerSecondMax: number;
   /** Sends in a second, after a burst of twice as many. 0: no limit. */
   readonly sendsPerSecondMax: number;
+  /** Requests for what was said before, in a second, after a burst of twice as many. 0: no limit. */
+  readonly queriesPerSecondMax: number;
+  /** Messages or conversations of one answer. */
+  readonly pageMax: number;
+  /** Payload bytes after which an answer ends, with one message at least. */
+  readonly pageBytesMax: number;
   /** Malformed frames in a row that close the connection (1008). */
   readonly badFramesMax: number;
   /** A connection that has not said connect by then is closed (1008). */
@@ -31,6 +37,9 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   pendingRequestsMax: 256,
   framesPerSecondMax: 10_000,
   sendsPerSecondMax: 1_000,
+  queriesPerSecondMax: 50,
+  pageMax: 1_000,
+  pageBytesMax: 256 * 1024,
   badFramesMax: 20,
   connectWithinMs: 10_000,
   idleSeconds: 75,

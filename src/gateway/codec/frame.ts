@@ -8,6 +8,7 @@ export type ClientFrame =
   | SubscriptionFrame
   | { readonly kind: 'ping'; readonly ref: Ref }
   | SyncFrame
+  | PastFrame
   | { readonly kind: 'recvack' }
   | { readonly kind: 'disconnect'; readonly reason: string };
 
@@ -41,6 +42,56 @@ export interface SyncFrame {
   readonly missed:
     | { readonly channelId: string; readonly channelType: number; readonly after: number }
     | undefined;
+}
+
+/** What was said before: asked for, taken back, read. */
+export type PastFrame = HistoryFrame | RecallFrame | ConversationsFrame | ReadFrame;
+
+interface PastOf<Method extends string> {
+  readonly kind: 'past';
+  readonly method: Method;
+  readonly ref: Ref;
+}
+
+interface InChannel {
+  readonly channelId: string;
+  readonly channelType: number;
+}
+
+export interface HistoryFrame extends PastOf<'history'>, InChannel {
+  /** Included. 0: from the newest (down) or from the oldest (up). */
+  readonly startSeq: number;
+  /** Left out itself. 0: to the end. */
+  readonly endSeq: number;
+  /** 0: as many as the server gives by default. */
+  readonly limit: number;
+  readonly direction: 'down' | 'up';
+}
+
+export interface RecallFrame extends PastOf<'recall'>, InChannel {
+  /** Absent: the client's own message of that `clientMsgNo`. */
+  readonly messageId: bigint | undefined;
+  readonly messageSeq: number;
+  readonly clientMsgNo: string;
+  readonly reason: string;
+}
+
+export interface ConversationsFrame extends PastOf<'conversations'> {
+  /** Of an earlier answer: only what changed since, and whatever is unread. 0 for all. */
+  readonly version: number;
+  readonly onlyUnread: boolean;
+  readonly limit: number;
+  /** `next` of the page before; empty for the first. */
+  readonly after: string;
+}
+
+export interface ReadFrame extends PastOf<'read'>, InChannel {
+  /** Everything up to it was read. 0: all. */
+  readonly messageSeq: number;
+  /** Instead: so many are unread. */
+  readonly unread: number | undefined;
+  /** Instead: the conversation is deleted, until another message comes. */
+  readonly deleted: boolean;
 }
 
 export interface SendFrame {

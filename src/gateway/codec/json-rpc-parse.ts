@@ -1,3 +1,13 @@
+import {
+  FieldError,
+  integer,
+  isObject,
+  isRequestId,
+  needId,
+  text,
+  type Fields,
+} from './json-rpc-fields.ts';
+import { parsePast } from './json-rpc-past.ts';
 import { SETTING, SUBSCRIBE, TEXT_LENGTH_MAX, UNSUBSCRIBE } from './frame.ts';
 import type { ClientFrame, ConnectFrame, SendFrame, SubscriptionAction } from './frame.ts';
 import type { RequestId, SubscriptionFrame } from './frame.ts';
@@ -20,13 +30,6 @@ export interface BadFrame {
   readonly code: number;
   readonly message: string;
 }
-
-type Fields = Readonly<Record<string, unknown>>;
-
-/**
- * Thrown by the readers of fields and caught in `parseJsonRpc`: the happy path allocates nothing.
- */
-class FieldError extends Error {}
 
 /** One text frame. Never throws; about 2 µs for a send of 128 bytes. */
 export function parseJsonRpc(bytes: Uint8Array): ClientFrame | BadFrame {
@@ -85,7 +88,7 @@ function parseMethod(
     case 'unsubscribe':
       return parseSubscription(id, params, UNSUBSCRIBE);
     default:
-      return undefined;
+      return parsePast(method, id, params);
   }
 }
 
@@ -168,43 +171,6 @@ function parseSubscription(
   };
 }
 
-function needId(id: RequestId | undefined): RequestId {
-  if (id === undefined) throw new FieldError('id: this method needs one');
-  return id;
-}
-
-/** An integer beyond 2^53 would be answered with another one than was asked. */
-function isRequestId(id: unknown): id is RequestId {
-  return typeof id === 'string' ? id.length <= TEXT_LENGTH_MAX : Number.isSafeInteger(id);
-}
-
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
-function text(params: Fields, name: string, fallback?: string): string {
-  const value = params[name] ?? fallback;
-  if (typeof value !== 'string') throw new FieldError(`${name}: expected a string`);
-  if (value.length > TEXT_LENGTH_MAX) {
-    throw new FieldError(`${name}: ${value.length} characters, at most ${TEXT_LENGTH_MAX}`);
-  }
-  if (LONE_SURROGATE.test(value)) throw new FieldError(`${name}: half of a surrogate pair`);
-  return value;
-}
-
-function integer(
-  params: Fields,
-  name: string,
-  {
-    fallback,
-    max = Number.MAX_SAFE_INTEGER,
-  }: { readonly fallback?: number; readonly max?: number },
-): number {
-  const value = params[name] ?? fallback;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
-    throw new FieldError(`${name}: expected an integer from 0 to ${max}`);
-  }
-  return value;
-}
-
 function flag(params: Fields, name: string): boolean {
   const value = params[name] ?? false;
   if (typeof value !== 'boolean') throw new FieldError(`header.${name}: expected true or false`);
@@ -229,10 +195,6 @@ function decodeBase64(encoded: unknown): Uint8Array | undefined {
   const padding = encoded.endsWith('==') ? 2 : encoded.endsWith('=') ? 1 : 0;
   const bytes = Buffer.from(encoded, 'base64');
   return bytes.length === (encoded.length / 4) * 3 - padding ? bytes : undefined;
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function unknownMethod(method: string, id: RequestId | undefined): BadFrame {

@@ -13,6 +13,7 @@ import type {
   SubscriptionFrame,
 } from '../codec/frame.ts';
 import { CLOSE, type ClientSession } from './session.ts';
+import { handlePast } from './past.ts';
 import { handleSync } from './sync.ts';
 
 /** What a client may leave set in a message: the other bits speak of one connection only. */
@@ -109,6 +110,8 @@ export function handleFrame(session: ClientSession, frame: ClientFrame): void {
       return session.dialect!.pong(session, frame.ref);
     case 'sync':
       return handleSync(session, frame, channelFor);
+    case 'past':
+      return handlePast(session, frame, channelFor);
     case 'subscription':
       return handleSubscription(session, frame);
     case 'connect': {

@@ -52,6 +52,7 @@ export class ClientSession implements RoutedSession {
   #badFrames = 0;
   #frameTokens: number;
   #sendTokens: number;
+  #queryTokens: number;
   #refilledAtMs: number;
   #endedWith: { readonly code: number; readonly reason: string } | undefined = undefined;
   /**
@@ -67,6 +68,7 @@ export class ClientSession implements RoutedSession {
     this.openedAtMs = Math.floor(room.runtime.clock.monotonicMs());
     this.#frameTokens = fullBucket(room.limits.framesPerSecondMax);
     this.#sendTokens = fullBucket(room.limits.sendsPerSecondMax);
+    this.#queryTokens = fullBucket(room.limits.queriesPerSecondMax);
     this.#refilledAtMs = room.coarseNowMs;
   }
 
@@ -139,6 +141,15 @@ export class ClientSession implements RoutedSession {
     this.#refill();
     if (this.#sendTokens < 1) return false;
     this.#sendTokens -= 1;
+    return true;
+  }
+
+  /** Of what reads the disk for one session alone. */
+  takeQuery(): boolean {
+    if (this.room.limits.queriesPerSecondMax === 0) return true;
+    this.#refill();
+    if (this.#queryTokens < 1) return false;
+    this.#queryTokens -= 1;
     return true;
   }
 
@@ -252,10 +263,11 @@ export class ClientSession implements RoutedSession {
   #refill(): void {
     const now = this.room.coarseNowMs;
     if (now === this.#refilledAtMs) return;
-    const { framesPerSecondMax, sendsPerSecondMax } = this.room.limits;
+    const { framesPerSecondMax, sendsPerSecondMax, queriesPerSecondMax } = this.room.limits;
     const elapsedMs = now - this.#refilledAtMs;
     this.#frameTokens = refill(this.#frameTokens, framesPerSecondMax, elapsedMs);
     this.#sendTokens = refill(this.#sendTokens, sendsPerSecondMax, elapsedMs);
+    this.#queryTokens = refill(this.#queryTokens, queriesPerSecondMax, elapsedMs);
     this.#refilledAtMs = now;
   }
 }

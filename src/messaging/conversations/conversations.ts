@@ -44,6 +44,12 @@ const KEPT_MAX = 200_000;
 const TAIL_ROWS_MAX = 1_000;
 const DONE = { ok: true, value: undefined } as const;
 
+/** Total, so that pages of a list neither overlap nor part. */
+function newestFirst(a: Conversation, b: Conversation): number {
+  const later = b.last.timestamp - a.last.timestamp || b.version - a.version;
+  return later || (a.channel < b.channel ? -1 : 1);
+}
+
 /** Undefined: no conversation, as long as nothing changes. */
 type State = Conversation | undefined;
 
@@ -80,7 +86,7 @@ export class ConversationService implements Conversations {
       // One that came late is of an early time: what is unread is told whatever the version says.
       if (one.version > version || one.unread > 0) conversations.push(one);
     }
-    conversations.sort((a, b) => b.last.timestamp - a.last.timestamp || b.version - a.version);
+    conversations.sort(newestFirst);
     return { conversations, partial: channels.length > channelsMax };
   }
 

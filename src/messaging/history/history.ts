@@ -36,6 +36,7 @@ export class ChannelHistory implements History {
 
   async page(request: HistoryRequest): Promise<HistoryPage> {
     const limit = Math.min(Math.max(1, request.limit), HISTORY_LIMIT_MAX);
+    const bytesMax = Math.min(request.bytesMax ?? Infinity, this.#pageBytesMax);
     const prefix = channelPrefix('m', request.channel);
     const taken: Message[] = [];
     let [rows, bytes, lastSeq] = [0, 0, -1];
@@ -43,7 +44,7 @@ export class ChannelHistory implements History {
     for await (const chunk of this.#chunks(rangeOf(request, prefix), limit + 1)) {
       for (const [key, value] of chunk) {
         const seq = Number.parseInt(key.slice(prefix.length, prefix.length + SEQ_DIGITS), 16);
-        const full = taken.length >= limit || bytes >= this.#pageBytesMax || rows >= this.#rowsMax;
+        const full = taken.length >= limit || bytes >= bytesMax || rows >= this.#rowsMax;
         // Two messages of one number are never parted: the next page would miss the second.
         if (full && seq !== lastSeq) return pageOf(request, taken, seq);
         rows += 1;

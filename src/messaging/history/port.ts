@@ -16,6 +16,8 @@ export interface HistoryRequest {
   readonly direction: 'down' | 'up';
   /** Messages that are for live sessions and resume alone (sync once), which no reader of a chat sees. */
   readonly commands?: 'left-out' | undefined;
+  /** Payload bytes after which the page ends, with at least one message in it; 2 MB at most. */
+  readonly bytesMax?: number | undefined;
 }
 
 export interface HistoryPage {

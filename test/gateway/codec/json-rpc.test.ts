@@ -26,6 +26,10 @@ test('any bytes and any JSON are parsed to a frame or to an error, never a throw
       'disconnect',
       'subscribe',
       'unsubscribe',
+      'history',
+      'recall',
+      'conversations',
+      'read',
       '__proto__',
     ],
   );
@@ -39,6 +43,10 @@ test('any bytes and any JSON are parsed to a frame or to an error, never a throw
     'header',
     'setting',
     'receipt',
+    'messageId',
+    'limit',
+    'direction',
+    'after',
   ];
   const params = fc.record(Object.fromEntries(names.map((name) => [name, value])), {
     requiredKeys: [],
