@@ -76,10 +76,11 @@ function stagedIn(groups: readonly StagedRows[], gte: string, lt: string): KeyVa
   // Most ranges are of one kind, and most of what is staged is of others.
   const kind = gte[0] === lt[0] ? gte.charCodeAt(0) : undefined;
   for (const group of groups) {
-    for (const [key, value] of group) {
-      if (kind !== undefined && key.charCodeAt(0) !== kind) continue;
+    // Called for every read of a range, whatever is staged: an iterator would make an array of each entry.
+    group.forEach((value, key) => {
+      if (kind !== undefined && key.charCodeAt(0) !== kind) return;
       if (compareKeys(key, gte) >= 0 && compareKeys(key, lt) < 0) latest.set(key, value);
-    }
+    });
   }
   return [...latest].sort((a, b) => compareKeys(a[0], b[0]));
 }
