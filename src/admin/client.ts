@@ -12,6 +12,7 @@ import { systemRuntime } from '../runtime/system.ts';
 import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
 import type * as wire from './messages.ts';
+import type * as past from './past-messages.ts';
 import { loadAdminProto } from './proto.ts';
 
 export interface AdminClientOptions {
@@ -125,6 +126,18 @@ export class AdminClient {
 
   repair(request: Ask<diagnosis.PairRequest>): Promise<diagnosis.RepairReply> {
     return this.#unary('Repair', request);
+  }
+
+  history(request: Ask<past.HistoryRequest>): Promise<past.HistoryReply> {
+    return this.#unary('History', request);
+  }
+
+  recall(request: Ask<past.RecallRequest>): Promise<past.RecallReply> {
+    return this.#unary('Recall', request);
+  }
+
+  conversations(request: Ask<past.ConversationsRequest>): Promise<past.ConversationsReply> {
+    return this.#unary('Conversations', request);
   }
 
   decommission(request: Ask<wire.DecommissionRequest>): Promise<wire.DecommissionReply> {

@@ -23,6 +23,7 @@ import { decommission } from './calls/decommission.ts';
 import { injectFault } from './calls/faults.ts';
 import type { FaultInjector } from '../faults/port.ts';
 import { listSubscriptions, type ListOptions } from './calls/list.ts';
+import { conversations, history, recall } from './calls/past.ts';
 import { toMembersReply } from './calls/member-view.ts';
 import type { VerifyState } from './diagnosis-messages.ts';
 import type {
@@ -201,6 +202,9 @@ export class AdminServer {
       Decommission: this.#unary((request) =>
         decommission({ cluster, remove: this.#options.decommission }, request),
       ),
+      History: this.#unary((request) => history(services, request)),
+      Recall: this.#unary((request) => recall(services, request)),
+      Conversations: this.#unary((request) => conversations(services, request)),
       InjectFault: this.#unary((request) =>
         injectFault({ faults: this.#options.faults, member: cluster.nodeId }, request),
       ),

@@ -3,6 +3,7 @@ import { addClusterCommands, addForgetCommand } from './cluster.ts';
 import { addDiagnosisCommands } from './diagnosis.ts';
 import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
+import { addPastCommands } from './past.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
 
 /**
@@ -16,4 +17,5 @@ export function addAdminCommands(program: Command): void {
   addFaultCommand(program);
   addSubscriptionCommands(program);
   addMessageCommands(program);
+  addPastCommands(program);
 }

@@ -1,6 +1,6 @@
 import { PERSON, channelTypeOf, type ChannelKey, type Uid } from '../../core/ids.ts';
 import { REASON, refuse, type Outcome, type Refusal } from '../../core/reason-code.ts';
-import type { Conversation } from '../../messaging/conversations/port.ts';
+import { CONVERSATION_PLACE } from '../../messaging/conversations/port.ts';
 import { RECALL_REASON_LENGTH_MAX } from '../../messaging/recall/port.ts';
 import { encodeResult } from '../codec/json-rpc-encode.ts';
 import { pastConversation, pastMessage, recallView } from '../codec/json-rpc-past.ts';
@@ -163,45 +163,16 @@ async function listOf(
 ): Promise<Answer> {
   const { limits, services } = session.room;
   if (!services.conversations) return absent;
-  const { uid } = session;
-  const list = await services.conversations.list({ uid, version, onlyUnread });
-  const most = Math.min(limit === 0 ? PAGE_DEFAULT : limit, limits.pageMax);
-  const from = after === '' ? 0 : placeAfter(list.conversations, after);
-  if (from === undefined) return refuse(REASON.payloadDecode, 'after: expected `next` of a page');
-  const taken: Conversation[] = [];
-  let bytes = 0;
-  for (const one of list.conversations.slice(from, from + most)) {
-    if (bytes >= limits.pageBytesMax) break;
-    bytes += one.last.payload.length;
-    taken.push(one);
+  if (after !== '' && !CONVERSATION_PLACE.test(after)) {
+    return refuse(REASON.payloadDecode, 'after: expected `next` of the page before');
   }
-  const more = from + taken.length < list.conversations.length;
-  return {
-    ok: true,
-    value: {
-      conversations: taken.map((one) => pastConversation(one, uid)),
-      more,
-      next: more ? nameOf(taken.at(-1)!) : '',
-      // To ask with when all pages were read: that of the first of them.
-      version: list.conversations.reduce((most, one) => Math.max(most, one.version), version),
-      partial: list.partial,
-    },
-  };
-}
-
-/** Its place in the order of the list: one that moves between two pages moves no other off its place. */
-function nameOf({ last, version, channel }: Conversation): string {
-  return `${last.timestamp}.${version}.${channel}`;
-}
-
-function placeAfter(list: readonly Conversation[], after: string): number | undefined {
-  const found = /^(\d{1,16})\.(\d{1,16})\.(.+)$/s.exec(after);
-  if (!found) return undefined;
-  const [timestamp, version, channel] = [Number(found[1]), Number(found[2]), found[3]!];
-  const at = list.findIndex(
-    (one) =>
-      (one.last.timestamp - timestamp || one.version - version) < 0 ||
-      (one.last.timestamp === timestamp && one.version === version && one.channel > channel),
-  );
-  return at < 0 ? list.length : at;
+  const { uid } = session;
+  const list = await services.conversations.list({
+    ...{ uid, version, onlyUnread, after },
+    limit: Math.min(limit === 0 ? PAGE_DEFAULT : limit, limits.pageMax),
+    bytesMax: limits.pageBytesMax,
+  });
+  const conversations = list.conversations.map((one) => pastConversation(one, uid));
+  const more = list.next !== '';
+  return { ok: true, value: { ...list, conversations, more } };
 }

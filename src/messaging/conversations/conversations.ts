@@ -20,6 +20,7 @@ import type { SubscriptionTable } from '../subscription-table.ts';
 import type { WriteGate } from '../write-gate.ts';
 import { Kept } from './kept.ts';
 import { MessageRows, type MessageRow, type MessageRowsOptions } from './message-rows.ts';
+import { newestFirst, pageOf } from './pages.ts';
 import type {
   Conversation,
   ConversationList,
@@ -43,12 +44,6 @@ const KEPT_MAX = 200_000;
 /** Rows from the newest on in which a message is looked for: commands and expired ones are none. */
 const TAIL_ROWS_MAX = 1_000;
 const DONE = { ok: true, value: undefined } as const;
-
-/** Total, so that pages of a list neither overlap nor part. */
-function newestFirst(a: Conversation, b: Conversation): number {
-  const later = b.last.timestamp - a.last.timestamp || b.version - a.version;
-  return later || (a.channel < b.channel ? -1 : 1);
-}
 
 /** Undefined: no conversation, as long as nothing changes. */
 type State = Conversation | undefined;
@@ -75,7 +70,8 @@ export class ConversationService implements Conversations {
     };
   }
 
-  async list({ uid, version, onlyUnread }: ConversationsRequest): Promise<ConversationList> {
+  async list(request: ConversationsRequest): Promise<ConversationList> {
+    const { uid, version, onlyUnread } = request;
     const channelsMax = this.#options.channelsMax ?? CHANNELS_MAX;
     const channels = await this.#options.table.channelsOf(uid, undefined, channelsMax + 1);
     const conversations: Conversation[] = [];
@@ -87,7 +83,7 @@ export class ConversationService implements Conversations {
       if (one.version > version || one.unread > 0) conversations.push(one);
     }
     conversations.sort(newestFirst);
-    return { conversations, partial: channels.length > channelsMax };
+    return { ...pageOf(conversations, request), partial: channels.length > channelsMax };
   }
 
   async one(uid: Uid, channel: ChannelKey): Promise<Conversation | undefined> {

@@ -22,13 +22,26 @@ export interface ConversationsRequest {
   /** Of an earlier answer: only what changed since, and whatever is unread. 0 for all. */
   readonly version: number;
   readonly onlyUnread: boolean;
+  /** Conversations of one answer. Absent: all. */
+  readonly limit?: number | undefined;
+  /** Payload bytes after which an answer ends, with one conversation at least. */
+  readonly bytesMax?: number | undefined;
+  /** `next` of the answer before; it matches CONVERSATION_PLACE. */
+  readonly after?: string | undefined;
 }
+
+/** A place in the list: time, version and channel. */
+export const CONVERSATION_PLACE = /^(\d{1,16})\.(\d{1,16})\.(.+)$/s;
 
 export interface ConversationList {
   /** The newest first. */
   readonly conversations: readonly Conversation[];
   /** Has more channels than one answer holds; those that were newest by name are missing. */
   readonly partial: boolean;
+  /** Where the next page starts; empty where there is no more. */
+  readonly next: string;
+  /** To ask with the next time, when all pages were read: that of the first of them. */
+  readonly version: number;
 }
 
 /**
