@@ -9,6 +9,7 @@ import { NodeProcess } from '../../scripts/cluster/node-process.ts';
 import { assertPortsFree } from '../../scripts/cluster/ports.ts';
 import { planNodes, type PlannedNode } from '../../scripts/cluster/plan.ts';
 import { parseMemberId } from '../../src/core/ids.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
 /** Stands in for a node: answers on its port, leaves a file in its store, ends on SIGTERM. */
@@ -25,14 +26,6 @@ function folderOf(t: ExecutionContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-scripts-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function standIn(folder: string, k: number): Promise<PlannedNode> {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { PLAIN } from '../../scripts/simulate/clients/client.ts';
 import { checkLimits, checkVectors } from '../../scripts/simulate/checks/vectors.ts';
 import type { Uid } from '../../src/core/ids.ts';
 import { CHANNEL, Scenario } from './scenario.ts';
@@ -161,21 +162,13 @@ test('F25 a peer that cannot keep up costs bounded memory and gets everything in
   Object.assign(slow, { delayMs: 3_000, jitterMs: 0 });
   const payload = new Uint8Array(60_000);
   const { publisher } = cluster.core(1).services;
-  const plain = {
-    noPersist: false,
-    redDot: false,
-    syncOnce: false,
-    setting: 0,
-    topic: '',
-    expire: 0,
-  };
   let published = 0;
   for (let round = 0; round < 200; round++) {
     const clientMsgNo = `big-${round}`;
     const sender = 'sender' as Uid;
     const sending = { channel: CHANNEL, sender, clientMsgNo, payload };
     cluster.sim.messages.add({ ...sending, calledMs: 0 }).attempts = 1;
-    void publisher.publish({ ...plain, ...sending, cause: 'http' }).then((outcome) => {
+    void publisher.publish({ ...PLAIN, ...sending, cause: 'http' }).then((outcome) => {
       if (outcome.ok) published += 1;
     });
     await cluster.run(20);

@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import type { Tuning } from '../../scripts/simulate/cluster/tuning.ts';
 import { isConverged } from '../../scripts/simulate/checks/convergence.ts';
+import { PLAIN } from '../../scripts/simulate/clients/client.ts';
 import { SimulatedSession } from '../../scripts/simulate/clients/session.ts';
 import type { SimulatedNode } from '../../scripts/simulate/cluster/node.ts';
 import { checkEnd } from '../../scripts/simulate/run.ts';
@@ -12,16 +13,6 @@ import type { PublishResult, SubscriptionResult, WaitFor } from '../../src/messa
 import type { NodeCore } from '../../src/node/core.ts';
 
 export const CHANNEL = '2/news' as ChannelKey;
-
-const PLAIN = {
-  cause: 'client',
-  noPersist: false,
-  redDot: false,
-  syncOnce: false,
-  setting: 0,
-  topic: '',
-  expire: 0,
-} as const;
 
 export interface ScenarioOptions {
   readonly seed?: number;

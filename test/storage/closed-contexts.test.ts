@@ -6,15 +6,13 @@ import { remove } from '../../src/core/operation.ts';
 import { shardOf, SHARDS } from '../../src/core/placement.ts';
 import { subscriptionKey } from '../../src/core/row-key.ts';
 import { VersionVector, type ClosedActor } from '../../src/core/version-vector.ts';
-import { silentLog } from '../../src/observability/log.ts';
 import { ClosedContexts } from '../../src/storage/closed-contexts.ts';
 import { closedKey } from '../../src/storage/layout.ts';
-import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import { restoreFromAside } from '../../src/storage/rebuild.ts';
 import { ReplicatedStore } from '../../src/storage/replica.ts';
 import { decodeRow, encodeRow } from '../../src/storage/row-codec.ts';
 import { group, uid } from '../support/ids.ts';
-import { testRuntime } from '../support/runtime.ts';
+import { openReplica as open } from '../support/replica.ts';
 
 const channel = group('g');
 const shard = shardOf(channel);
@@ -101,12 +99,6 @@ test('another table, a shorter one and none read no context instead of a wrong o
   }
   t.deepEqual(decodeRow(place, bytes), { ok: false, error: 'closed' });
 });
-
-async function open(location = new MemoryStoreLocation({ runtime: testRuntime })) {
-  const store = await location.open();
-  const replica = await ReplicatedStore.open({ store, runtime: testRuntime, log: silentLog });
-  return { location, store, replica };
-}
 
 function settle(replica: ReplicatedStore): Promise<void> {
   return new Promise((resolve) => {

@@ -1,50 +1,29 @@
 import test from 'ava';
 import { EMPTY_CONTEXT } from '../../src/core/context.ts';
 import { encodeChannel } from '../../src/core/kinds/channel.ts';
-import {
-  EMPTY_VALUE,
-  remove,
-  replace,
-  type Draft,
-  type Operation,
-} from '../../src/core/operation.ts';
+import { EMPTY_VALUE, remove, replace, type Draft } from '../../src/core/operation.ts';
 import { shardOf } from '../../src/core/placement.ts';
 import { isLive } from '../../src/core/row.ts';
 import { channelRowKey, subscriptionKey } from '../../src/core/row-key.ts';
-import { silentLog } from '../../src/observability/log.ts';
-import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import { restoreFromAside } from '../../src/storage/rebuild.ts';
 import { ReplicatedStore } from '../../src/storage/replica.ts';
 import { group, uid } from '../support/ids.ts';
-import { testRuntime } from '../support/runtime.ts';
+import { openReplica as open, submit } from '../support/replica.ts';
 
 const channel = group('g');
 const shard = shardOf(channel);
 const key = subscriptionKey(channel, uid('u'));
 const put: Draft = { key, tag: 0, context: EMPTY_CONTEXT, value: EMPTY_VALUE };
 
-async function open() {
-  const location = new MemoryStoreLocation({ runtime: testRuntime });
-  const store = await location.open();
-  const replica = await ReplicatedStore.open({ store, runtime: testRuntime, log: silentLog });
-  return { store, replica };
-}
-
-function submit(replica: ReplicatedStore, draft: Draft): Promise<Operation> {
-  return new Promise((resolve) => {
-    const operation = replica.submit(shard, [draft], () => resolve(operation));
-  });
-}
-
 test('what was restored and then removed does not come back when the rebuild starts anew', async (t) => {
   const aside = await open();
-  const lost = await submit(aside.replica, put);
+  const lost = await submit(aside.replica, [put]);
   const { replica } = await open();
   const first = await restoreFromAside({ aside: aside.store, replica });
   t.is(first.operations, 1);
   t.true(isLive(replica.read(key)));
   t.true(replica.covers({ actor: lost.actor, shard, from: 1, to: 1 }));
-  await submit(replica, remove(key, replica.read(key), replica.seen(shard)));
+  await submit(replica, [remove(key, replica.read(key), replica.seen(shard))]);
   const again = await restoreFromAside({ aside: aside.store, replica });
   t.is(again.operations, 0);
   t.false(isLive(replica.read(key)));
@@ -52,7 +31,7 @@ test('what was restored and then removed does not come back when the rebuild sta
 
 test('a removal elsewhere that has seen what was restored keeps out the lost write too', async (t) => {
   const aside = await open();
-  await submit(aside.replica, put);
+  await submit(aside.replica, [put]);
   const { replica, store } = await open();
   await restoreFromAside({ aside: aside.store, replica });
   const other = (await open()).replica;
@@ -60,7 +39,7 @@ test('a removal elsewhere that has seen what was restored keeps out the lost wri
   const answer = await replica.operations(other.missing(vector), 1_000_000);
   for (const operation of answer.operations) other.receive(operation);
   other.cover(answer.covered);
-  const removal = await submit(other, remove(key, other.read(key), other.seen(shard)));
+  const removal = await submit(other, [remove(key, other.read(key), other.seen(shard))]);
   const fresh = (await open()).replica;
   fresh.receive(removal);
   await restoreFromAside({ aside: aside.store, replica: fresh });
@@ -78,10 +57,10 @@ test('a value that was set later elsewhere is not undone by an older one that is
       () => replica.seen(shard),
     );
   const aside = await open();
-  await submit(aside.replica, draft('open', aside.replica));
+  await submit(aside.replica, [draft('open', aside.replica)]);
   await new Promise((resolve) => setTimeout(resolve, 3));
   const { replica } = await open();
-  await submit(replica, draft('closed', replica));
+  await submit(replica, [draft('closed', replica)]);
   const later = replica.read(row);
   await restoreFromAside({ aside: aside.store, replica });
   t.deepEqual(replica.read(row), later);

@@ -9,6 +9,7 @@ import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import type { Store } from '../../src/storage/port.ts';
 import { ReplicatedStore } from '../../src/storage/replica.ts';
 import { group, uid } from '../support/ids.ts';
+import { receive, submit } from '../support/replica.ts';
 import { testRuntime } from '../support/runtime.ts';
 
 const channel = group('g');
@@ -38,18 +39,6 @@ async function open(onGet: (key: string) => void = () => {}) {
   };
   const replica = await ReplicatedStore.open({ store, runtime: testRuntime, log: silentLog });
   return { location, store, replica };
-}
-
-function submit(replica: ReplicatedStore, drafts: readonly Draft[]): Promise<Operation> {
-  return new Promise((resolve) => {
-    const operation = replica.submit(shard, drafts, () => resolve(operation));
-  });
-}
-
-function receive(replica: ReplicatedStore, operation: Operation): Promise<void> {
-  return new Promise((resolve) => {
-    replica.receive(operation, resolve);
-  });
 }
 
 function rangeOf({ actor, first, count }: Operation) {

@@ -16,6 +16,7 @@ import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import type { Applied } from '../../src/storage/replica-port.ts';
 import { ReplicatedStore } from '../../src/storage/replica.ts';
 import { group, uid } from '../support/ids.ts';
+import { openReplica as open, receive, submit } from '../support/replica.ts';
 
 const channel = group('g');
 const shard = shardOf(channel);
@@ -23,24 +24,6 @@ const key = (name: string): RowKey => subscriptionKey(channel, uid(name));
 
 function put(name: string): Draft {
   return { key: key(name), tag: 0, context: EMPTY_CONTEXT, value: EMPTY_VALUE };
-}
-
-async function open(location = new MemoryStoreLocation({ runtime: testRuntime })) {
-  const store = await location.open();
-  const replica = await ReplicatedStore.open({ store, runtime: testRuntime, log: silentLog });
-  return { location, store, replica };
-}
-
-function submit(replica: ReplicatedStore, drafts: readonly Draft[]): Promise<Operation> {
-  return new Promise((resolve) => {
-    const operation = replica.submit(shard, drafts, () => resolve(operation));
-  });
-}
-
-function receive(replica: ReplicatedStore, operation: Operation): Promise<void> {
-  return new Promise((resolve) => {
-    replica.receive(operation, resolve);
-  });
 }
 
 test('an operation is readable at once, told after it is on disk, and still there after a restart', async (t) => {

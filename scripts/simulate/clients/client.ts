@@ -12,7 +12,8 @@ import type { NodeCore } from '../../../src/node/core.ts';
 const ANSWER_TIMEOUT_MS = 7_000;
 const ATTEMPTS_MAX = 3;
 
-const PLAIN = {
+/** How a client sends what has no marks. */
+export const PLAIN = {
   cause: 'client',
   noPersist: false,
   redDot: false,
