@@ -107,8 +107,18 @@ const gateway = field.section({
     .default(10_000),
   frames_per_second: field.integer({ from: 1, to: 1e6, unit: 'frames' }).default(50_000),
   sends_per_second: field.integer({ from: 1, to: 1e6, unit: 'messages' }).default(10_000),
+  queries_per_second: field.integer({ from: 1, to: 1e6, unit: 'requests' }).default(50),
   origins_allowed: names('origins'),
   hosts_allowed: names('hosts'),
+});
+
+const YEAR_SECONDS = 31_536_000;
+const recallWindow = () => field.seconds(0, YEAR_SECONDS).default(120);
+
+const messages = field.section({
+  recall_window_seconds: field
+    .section({ person: recallWindow(), group: recallWindow(), other: recallWindow() })
+    .prefault({}),
 });
 
 const http = field.section({
@@ -136,6 +146,7 @@ export const configSchema = field.section({
   sweep: sweep.prefault({}),
   audit: audit.prefault({}),
   gateway: gateway.prefault({}),
+  messages: messages.prefault({}),
   http: http.prefault({}),
   admin: admin.prefault({}),
   log: log.prefault({}),

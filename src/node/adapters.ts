@@ -4,7 +4,7 @@ import { EtcdMembership } from '../cluster/membership/etcd.ts';
 import type { Membership } from '../cluster/membership/port.ts';
 import { StaticMembership } from '../cluster/membership/static.ts';
 import type { Config } from '../config/load.ts';
-import type { MemberId } from '../core/ids.ts';
+import { PERSON, type MemberId } from '../core/ids.ts';
 import type { Member } from '../core/member.ts';
 import { ClientGateway } from '../gateway/gateway.ts';
 import { nodeIdOf } from '../gateway/node-id.ts';
@@ -96,6 +96,7 @@ export function createGateway(
       subscriptionsPerSessionMax: gateway.subscriptionsPerSessionMax,
       framesPerSecondMax: gateway.framesPerSecond,
       sendsPerSecondMax: gateway.sendsPerSecond,
+      queriesPerSecondMax: gateway.queriesPerSecond,
       connectWithinMs: gateway.connectDeadlineMs,
       idleSeconds: gateway.idleSeconds,
       queueSoftBytesMax: gateway.queueSoftBytes,
@@ -127,6 +128,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     payloadBytesMax: gateway.frameBytesMax,
     routedTimeoutMs: replication.acknowledgeTimeoutMs,
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
+    recallWindowMs: recallWindows(config),
     operationLogEntriesMax: audit.operationLogEntries,
     auditPace,
     forgetAfterMs: membership.mode === 'etcd' ? membership.forgetAfterHours * 3_600_000 : undefined,
@@ -136,6 +138,14 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     },
   };
 }
+
+/** By channel type: 1 person, 2 group, and one for all of 3 to 10. */
+function recallWindows({ messages }: Config): (channelType: number) => number {
+  const { person, group, other } = messages.recallWindowSeconds;
+  return (type) => 1000 * (type === PERSON ? person : type === GROUP ? group : other);
+}
+
+const GROUP = 2;
 
 /** An empty list in the configuration is none: the defaults hold. */
 function listOrAbsent(list: readonly string[]): readonly string[] | undefined {
