@@ -7,6 +7,8 @@ export type ToSdk =
       readonly deviceFlag: number;
       readonly heartbeatMs: number;
       readonly addresses: readonly string[];
+      /** http://host:port that the provider callbacks ask; empty for none. */
+      readonly http: string;
     }
   | {
       readonly kind: 'send';
@@ -16,6 +18,8 @@ export type ToSdk =
       readonly text: string;
     }
   | { readonly kind: 'pings' }
+  | { readonly kind: 'conversations' }
+  | { readonly kind: 'history'; readonly channelId: string; readonly channelType: number }
   | { readonly kind: 'disconnect' };
 
 export type FromSdk =
@@ -24,7 +28,36 @@ export type FromSdk =
   | SdkMessage
   | SdkSendack
   | { readonly kind: 'sent'; readonly call: number; readonly clientSeq: number }
-  | { readonly kind: 'pings'; readonly unanswered: number };
+  | { readonly kind: 'pings'; readonly unanswered: number }
+  | SdkCommand
+  | { readonly kind: 'conversations'; readonly conversations: readonly SdkConversation[] }
+  | { readonly kind: 'history'; readonly messages: readonly SdkStored[] };
+
+/** A message of type 99. */
+export interface SdkCommand {
+  readonly kind: 'command';
+  readonly cmd: string;
+  readonly messageId: string;
+  readonly channelId: string;
+}
+
+/** As the SDK's own objects have it, after its provider callbacks. */
+export interface SdkConversation {
+  readonly channelId: string;
+  readonly channelType: number;
+  readonly unread: number;
+  readonly last: SdkStored | undefined;
+}
+
+export interface SdkStored {
+  readonly messageId: string;
+  readonly messageSeq: number;
+  readonly channelId: string;
+  readonly fromUid: string;
+  readonly text: string;
+  /** Of a recalled one: who took it back. */
+  readonly revoker: string | undefined;
+}
 
 export interface SdkMessage {
   readonly kind: 'message';

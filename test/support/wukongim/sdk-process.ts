@@ -2,9 +2,10 @@
  * One user of the unmodified wukongimjssdk in a process of its own, because the SDK keeps everything in
  * singletons. It is bundled with the SDK and driven over IPC; sdk-user.ts is the other end.
  */
-import { Channel, MessageText, WKSDK } from 'wukongimjssdk/lib/sdk.js';
+import { Channel, MessageText, SyncOptions, WKSDK } from 'wukongimjssdk/lib/sdk.js';
 import { WebSocket } from 'ws';
 import type { FromSdk, ToSdk } from './protocol.ts';
+import { setProvider, shownConversation, shownMessage } from './sdk-provider.ts';
 
 Object.assign(globalThis, { WebSocket });
 // The SDK speaks a great deal, and its output is not the test's.
@@ -30,6 +31,11 @@ sdk.chatManager.addMessageListener((message) => {
     text: (message.content as MessageText).text ?? '',
   });
 });
+sdk.chatManager.addCMDListener((message) => {
+  const { cmd, param } = message.content as { cmd: string; param: { message_id?: string } };
+  const { channelID: channelId } = message.channel;
+  say({ kind: 'command', cmd, messageId: param.message_id ?? '', channelId });
+});
 sdk.chatManager.addMessageStatusListener((ack) => {
   const { clientSeq, messageSeq, reasonCode } = ack;
   say({ kind: 'sendack', clientSeq, messageId: String(ack.messageID), messageSeq, reasonCode });
@@ -43,6 +49,7 @@ process.on('message', (message: ToSdk) => {
       sdk.config.deviceFlag = message.deviceFlag;
       sdk.config.heartbeatInterval = message.heartbeatMs;
       addresses = message.addresses;
+      if (message.http !== '') setProvider(message.http);
       sdk.connectManager.connect();
       return;
     case 'send':
@@ -54,6 +61,21 @@ process.on('message', (message: ToSdk) => {
       // Counts up with each ping and goes back to zero with each pong.
       say({ kind: 'pings', unanswered: sdk.connectManager.pingRetryCount });
       return;
+    case 'conversations':
+      void sdk.conversationManager
+        .sync()
+        .then((conversations) =>
+          say({ kind: 'conversations', conversations: conversations.map(shownConversation) }),
+        );
+      return;
+    case 'history': {
+      const channel = new Channel(message.channelId, message.channelType);
+      const options = { startMessageSeq: 0, endMessageSeq: 0, limit: 100, pullMode: 0 };
+      void sdk.chatManager
+        .syncMessages(channel, Object.assign(new SyncOptions(), options))
+        .then((messages) => say({ kind: 'history', messages: messages.map(shownMessage) }));
+      return;
+    }
     case 'disconnect':
       sdk.connectManager.disconnect();
       return;

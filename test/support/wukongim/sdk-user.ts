@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { until } from '../until.ts';
-import type { FromSdk, SdkMessage, SdkSendack, ToSdk } from './protocol.ts';
+import type {
+  FromSdk,
+  SdkCommand,
+  SdkConversation,
+  SdkMessage,
+  SdkSendack,
+  SdkStored,
+  ToSdk,
+} from './protocol.ts';
 
 /** The SDK's own words for where it is. */
 export const SDK_STATUS = { disconnected: 0, connected: 1, connecting: 2, failed: 3, kicked: 4 };
@@ -41,6 +49,8 @@ export interface SdkUserOptions {
   readonly token?: string;
   readonly deviceFlag?: number;
   readonly heartbeatMs?: number;
+  /** http://host:port for conversations and history. */
+  readonly http?: string;
 }
 
 /** One user of the real SDK. */
@@ -52,6 +62,10 @@ export class SdkUser {
   readonly #child: ChildProcess;
   readonly #acks = new Map<number, SdkSendack>();
   readonly #sent = new Map<number, number>();
+  /** Of type 99, in the order of their coming. */
+  readonly commands: SdkCommand[] = [];
+  #conversations: readonly SdkConversation[] | undefined;
+  #history: readonly SdkStored[] | undefined;
   #ready = false;
   #unanswered: number | undefined;
   #calls = 0;
@@ -74,9 +88,10 @@ export class SdkUser {
   /** Starts to connect and resolves with the first status that follows; a refusal is one too. */
   async connect(): Promise<{ readonly status: number; readonly reasonCode: number }> {
     const { uid, token = '', deviceFlag = 1, heartbeatMs = 25_000, addresses } = this.#options;
+    const { http = '' } = this.#options;
     await until(`${uid}: its process runs`, () => this.#ready);
     const before = this.statuses.length;
-    this.#say({ kind: 'connect', uid, token, deviceFlag, heartbeatMs, addresses });
+    this.#say({ kind: 'connect', uid, token, deviceFlag, heartbeatMs, addresses, http });
     return until(`${uid}: the SDK says something`, () => this.statuses[before]);
   }
 
@@ -100,6 +115,20 @@ export class SdkUser {
     this.#say({ kind: 'pings' });
     await until(`${this.uid}: the count of pings`, () => this.#unanswered !== undefined);
     return this.#unanswered!;
+  }
+
+  /** What the SDK's conversation manager has after a sync. */
+  async conversations(): Promise<readonly SdkConversation[]> {
+    this.#conversations = undefined;
+    this.#say({ kind: 'conversations' });
+    return until(`${this.uid}: conversations`, () => this.#conversations);
+  }
+
+  /** The newest messages, through the SDK's own call. */
+  async history(channelId: string, channelType: number): Promise<readonly SdkStored[]> {
+    this.#history = undefined;
+    this.#say({ kind: 'history', channelId, channelType });
+    return until(`${this.uid}: history`, () => this.#history);
   }
 
   disconnect(): void {
@@ -134,6 +163,15 @@ export class SdkUser {
         return;
       case 'pings':
         this.#unanswered = message.unanswered;
+        return;
+      case 'command':
+        this.commands.push(message);
+        return;
+      case 'conversations':
+        this.#conversations = message.conversations;
+        return;
+      case 'history':
+        this.#history = message.messages;
         return;
       default:
         message satisfies never;
