@@ -12,6 +12,8 @@ export interface CanaryOptions {
   readonly everyMs: number;
   /** A path by which nothing has come for this long, of several tries, is broken. */
   readonly brokenAfterMs: number;
+  /** A path broke, once until something comes by it again. `peer`: absent for the own path. */
+  readonly onBroken?: ((peer: MemberId | undefined, error: string) => void) | undefined;
 }
 
 export interface CanaryState {
@@ -31,6 +33,7 @@ class Path {
   /** Sent since the last one arrived. */
   tries = 0;
   error = '';
+  told = false;
 
   constructor(nowMs: number) {
     this.arrivedMs = nowMs;
@@ -77,6 +80,7 @@ export class Canary {
     path.arrivedMs = this.#options.runtime.clock.monotonicMs();
     path.tries = 0;
     path.error = '';
+    path.told = false;
   }
 
   state(): CanaryState {
@@ -107,10 +111,21 @@ export class Canary {
     this.#timer = runtime.timers.after(everyMs, () => this.#turn());
     const live = new Set(livePeers());
     for (const peer of this.#peers.keys()) if (!live.has(peer)) this.#peers.delete(peer);
+    this.#tellBroken();
     this.#number += 1;
     this.#own.tries += 1;
     publishHere(`${this.#number} own`);
     for (const peer of live) this.#tryPeer(peer);
+  }
+
+  #tellBroken(): void {
+    const { runtime, brokenAfterMs, onBroken } = this.#options;
+    const nowMs = runtime.clock.monotonicMs();
+    for (const [peer, path] of [[undefined, this.#own] as const, ...this.#peers]) {
+      if (path.told || !path.isBroken(nowMs, brokenAfterMs)) continue;
+      path.told = true;
+      onBroken?.(peer, path.error);
+    }
   }
 
   #tryPeer(peer: MemberId): void {

@@ -79,6 +79,7 @@ export class IndexAudit {
       }),
       new PacedWalk({
         ...{ ...common, passMs: diskPassMs, perTickMax: usersPerTickMax },
+        proves: () => disk.isWriting(),
         // What is older than the index hides a difference until the next pass, and never makes one.
         visit: (uid) => this.#check(uid, disk.channelsAhead ?? disk.channelsOf),
       }),
@@ -91,6 +92,11 @@ export class IndexAudit {
 
   stop(): void {
     for (const walk of this.#walks) walk.stop();
+  }
+
+  /** Since when every user's entries have been compared with the disk; monotonic. */
+  verifiedMs(): number | undefined {
+    return this.#walks[1]!.verifiedMs();
   }
 
   /** Compares one user's entries with the disk and repairs what differs. Never rejects. */

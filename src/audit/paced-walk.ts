@@ -12,6 +12,8 @@ export interface WalkOptions<Item> {
   readonly items: () => Iterator<Item>;
   /** While what it returns is pending the walk waits. */
   readonly visit: (item: Item) => void | Promise<void>;
+  /** False: what is visited now is not really looked at, and the pass proves nothing. */
+  readonly proves?: (() => boolean) | undefined;
 }
 
 /** Visits all of a changing set again and again, a few at each tick, so that no tick takes long. */
@@ -21,6 +23,9 @@ export class PacedWalk<Item> {
   #timer: Timer | undefined;
   #stopped = true;
   #working = false;
+  /** When the pass began that is under way; undefined where it proves nothing. */
+  #passFromMs: number | undefined;
+  #verifiedMs: number | undefined;
 
   constructor(options: WalkOptions<Item>) {
     this.#options = options;
@@ -29,7 +34,13 @@ export class PacedWalk<Item> {
   start(): void {
     if (!this.#stopped) return;
     this.#stopped = false;
+    this.#verifiedMs = this.#passFromMs = this.#options.runtime.clock.monotonicMs();
     this.#next();
+  }
+
+  /** Since when every item has been visited, or since the start; monotonic. Undefined before it. */
+  verifiedMs(): number | undefined {
+    return this.#verifiedMs;
   }
 
   stop(): void {
@@ -47,8 +58,10 @@ export class PacedWalk<Item> {
   }
 
   async #tick(): Promise<void> {
-    const { passMs, tickMs, perTickMax, count, items, visit } = this.#options;
+    const { passMs, tickMs, perTickMax, count, items, visit, proves } = this.#options;
     this.#working = true;
+    if (proves?.() === false) this.#passFromMs = undefined;
+    if (count() === 0) this.#endPass();
     try {
       let left = Math.min(perTickMax, Math.ceil((count() * tickMs) / passMs));
       let turns = 0;
@@ -56,7 +69,7 @@ export class PacedWalk<Item> {
         this.#at ??= items();
         const next = this.#at.next();
         if (next.done) {
-          this.#at = undefined;
+          this.#endPass();
           // A set that became empty would turn for ever.
           if (++turns > 1) break;
           continue;
@@ -68,5 +81,13 @@ export class PacedWalk<Item> {
     } finally {
       this.#working = false;
     }
+  }
+
+  #endPass(): void {
+    const { runtime, proves } = this.#options;
+    const nowMs = runtime.clock.monotonicMs();
+    this.#at = undefined;
+    if (this.#passFromMs !== undefined) this.#verifiedMs = this.#passFromMs;
+    this.#passFromMs = proves?.() === false ? undefined : nowMs;
   }
 }

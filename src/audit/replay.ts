@@ -47,6 +47,8 @@ export class Replay {
   readonly #running = new Set<string>();
   /** Messages brought so far. */
   replayed = 0;
+  /** Replays that brought any: times sessions had missed something. */
+  gaps = 0;
 
   constructor(options: ReplayOptions) {
     this.#options = options;
@@ -85,6 +87,7 @@ export class Replay {
     const { index, missed } = this.#options;
     const { channel, uid } = entry;
     let done = since ?? 0;
+    const replayedBefore = this.replayed;
     // Of a session that was joined for a while, what is older than the log might come twice.
     let mayBeOlder = since === undefined;
     for (;;) {
@@ -108,6 +111,7 @@ export class Replay {
       }
       done = until;
     }
+    if (this.replayed > replayedBefore) this.gaps += 1;
     index.restore(channel, uid);
   }
 

@@ -59,6 +59,11 @@ export class SocketAudit {
     this.#timer?.cancel();
   }
 
+  /** Since when every session's topics have been compared with the index; monotonic. */
+  verifiedMs(): number | undefined {
+    return this.#walk.verifiedMs();
+  }
+
   /** A session that was just attached is looked at soon after. */
   noteConnected(session: RoutedSession): void {
     const { runtime, youngMs, tickMs, youngMax = 50_000 } = this.#options;

@@ -1,7 +1,7 @@
 import { OperationLog } from '../audit/operations/operation-log.ts';
 import type { LayerFacts } from '../audit/explain/port.ts';
 import type { Membership } from '../cluster/membership/port.ts';
-import type { PeerCalls } from '../cluster/calls/port.ts';
+import type { LinkCalls } from '../cluster/calls/link-calls.ts';
 import type { PeerTransport } from '../cluster/link/port.ts';
 import type { SweepLimits } from '../cluster/sweep/options.ts';
 import type { ReplicationLimits } from '../cluster/replication/options.ts';
@@ -9,6 +9,7 @@ import type { PeerState, ReplicationListener } from '../cluster/replication/port
 import { Replicator } from '../cluster/replication/replicator.ts';
 import type { MemberId } from '../core/ids.ts';
 import type { Member, Roster } from '../core/member.ts';
+import type { SessionLists } from '../messaging/channel-lists.ts';
 import type { Delivery } from '../messaging/delivery.ts';
 import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
 import { Presence } from '../messaging/presence.ts';
@@ -86,6 +87,8 @@ export interface NodeCore {
   readonly replicator: Replicator;
   readonly routing: RoutingIndex;
   readonly delivery: Delivery;
+  /** What each session should have, for clients that compare. */
+  readonly lists: SessionLists;
   readonly gate: WriteGate;
   readonly table: SubscriptionTable;
   /** What was done to subscriptions here, and why. */
@@ -98,7 +101,7 @@ export interface NodeCore {
   /** Explain, repair and verify, and the operation logs of all members as one. */
   readonly diagnosis: Diagnosis;
   /** Questions to other members, and who answers theirs. */
-  readonly calls: PeerCalls;
+  readonly calls: LinkCalls;
   /** What keeps index and sockets equal to the disk. */
   readonly sessions: SessionUpkeep;
   /** What takes recalled content out of the store's files. */
@@ -164,6 +167,7 @@ export async function createNodeCore(
       replicator,
       routing,
       journal,
+      repairs,
     },
   );
   const sessions: SessionUpkeep = createSessionUpkeep(options.auditPace ?? 1, {

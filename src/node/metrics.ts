@@ -185,6 +185,13 @@ function wirePeers(metrics: Metrics, current: () => MeasuredParts | undefined): 
   metrics.readGauge('holdfast_replication_behind', () =>
     peers().map(({ member, behind }) => ({ labels: { peer: member }, value: behind })),
   );
+  metrics.readGauge('holdfast_replication_lag_seconds', () =>
+    peers().map(({ member, lagMs }) => ({ labels: { peer: member }, value: lagMs / 1000 })),
+  );
+  metrics.readGauge('holdfast_replication_holes', () => {
+    const rows = current()?.core.replica.closedActors().openRows() ?? [];
+    return rows.reduce((sum, { above }) => sum + above.length / 2, 0);
+  });
   metrics.readGauge('holdfast_replication_unacknowledged_bytes', () =>
     peers().map((peer) => ({ labels: { peer: peer.member }, value: peer.unacknowledgedBytes })),
   );

@@ -16,7 +16,10 @@ export function probe(
   { core, gateway }: { readonly core: NodeCore; readonly gateway: ClientGateway },
   port: number,
 ): Probing {
-  const canary = createCanary(config.audit.profile === 'fast' ? 5 : 1, core.probes);
+  const pace = config.audit.profile === 'fast' ? 5 : 1;
+  const canary = createCanary(pace, core.probes, (peer, detail) =>
+    core.repairs.pathBroke(peer, { detail, wallMs: runtime.clock.wallMs() }),
+  );
   const secret = `probe ${Buffer.from(runtime.random.bytes(32)).toString('hex')}`;
   gateway.expectProbe(probeChannel(self.id), secret);
   const socket = new ProbeSocket({

@@ -30,6 +30,7 @@ import { ASIDE_FACT } from '../storage/rebuild.ts';
 import type { ReplicatedStore } from '../storage/replica.ts';
 import type { CoreListener, CoreOptions, CorePorts } from './core.ts';
 import { countOutcomes, Outcomes } from './outcomes.ts';
+import type { Repairs } from './upkeep.ts';
 
 /** Present from the first start of a new store until it has caught up with a peer. */
 const CATCHING_UP_FACT = 'catching-up';
@@ -77,18 +78,20 @@ export function createServices(
     replicator: Replicator;
     routing: RoutingIndex;
     journal: OperationLog;
+    repairs: Repairs;
   },
 ): {
   services: Services;
   outcomes: Outcomes;
   permissions: SendPermissions;
   delivery: Delivery;
+  lists: SessionLists;
   notices: readonly Pick<ReplicaListener, 'onDurable'>[];
   copies: LateCopies;
   gate: WriteGate;
   table: SubscriptionTable;
 } {
-  const { replica, replicator, routing, journal } = parts;
+  const { replica, replicator, routing, journal, repairs } = parts;
   const outcomes = new Outcomes();
   const channelsMax = options.channelsCachedMax ?? 100_000;
   const routedTimeoutMs = options.routedTimeoutMs ?? 250;
@@ -119,13 +122,17 @@ export function createServices(
     payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
     secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
   });
-  const lists = new SessionLists(routing, delivery.log, new StoredMessages(store, replica));
+  const lists = new SessionLists({
+    ...{ index: routing, log: delivery.log, messages: new StoredMessages(store, replica) },
+    nowMs: () => runtime.clock.monotonicMs(),
+    onMissed: (missed) => repairs.clientMissed(missed, runtime.clock.wallMs()),
+  });
   const facts = { clock: runtime.clock, livePeers: () => replicator.livePeers(), journal };
   const past = createPast(options, { store, replica, replicator, directory, gate, runtime, table });
   const inner = { subscriptions, publisher, directory, sessions: routing, lists, ...past };
   return {
     services: countOutcomes(inner, outcomes, facts),
-    ...{ outcomes, permissions, delivery, gate, table },
+    ...{ outcomes, permissions, delivery, lists, gate, table },
     notices: [
       new RecallNotices(fanout),
       new ConversationNotices({ ...past, fanout, sessions: routing, clock: runtime.clock }),

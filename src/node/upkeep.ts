@@ -23,6 +23,25 @@ export class Repairs implements RepairListener {
     this.onRepair({ layer: 'interest', action: 'rebuilt', cause: 'copy-altered', peer, wallMs });
   }
 
+  /** What had gone out to a session had not come to its client, which asked for it. */
+  clientMissed(
+    { channel, uid, messages }: Pick<Required<Repair>, 'channel' | 'uid'> & { messages: number },
+    wallMs: number,
+  ): void {
+    const detail = `${messages} message${messages === 1 ? '' : 's'} or more`;
+    const said = { layer: 'client', action: 'applied', cause: 'messages-missed' } as const;
+    this.onRepair({ ...said, channel: channel!, uid: uid!, detail, wallMs });
+  }
+
+  /** Probes by a path do not arrive any more. `peer`: absent for the node's own path. */
+  pathBroke(
+    peer: MemberId | undefined,
+    { detail, wallMs }: { detail: string; wallMs: number },
+  ): void {
+    const cause = peer === undefined ? 'own-path-silent' : 'peer-path-silent';
+    this.onRepair({ layer: 'canary', action: 'alarm', cause, peer, detail, wallMs });
+  }
+
   onRepair(repair: Repair): void {
     this.#log.warn('divergence', { ...repair });
     for (const listener of this.#listeners) listener.onRepair(repair);

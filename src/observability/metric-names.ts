@@ -50,7 +50,17 @@ export const COUNTERS = {
   holdfast_disk_audit_passes_total: metric('Whole passes of the audit over the store'),
   holdfast_sweeps_total: metric('Sweeps with peers that ended, by outcome', 'outcome'),
   holdfast_sweep_differences_total: metric('Entries in which a peer and this node differed'),
-  holdfast_sweep_rebuilds_total: metric('Times a sweep had symbols built again'),
+  holdfast_sweep_bytes_total: metric('Asked of peers and answered by them in sweeps of this node'),
+  holdfast_sweep_seconds_total: metric(
+    'Spent in sweeps of this node, the answers of peers included',
+  ),
+  holdfast_symbols_rebuilt_total: metric(
+    'Shards whose sums and symbols were built again out of turn, because they were in doubt',
+  ),
+  holdfast_delivery_gaps_total: metric(
+    'Times sessions had missed messages of a channel and were brought them, by how it was found',
+    'found',
+  ),
   holdfast_rebuilds_total: metric(
     'Stores set aside and filled again from a peer, by cause',
     'cause',
@@ -69,14 +79,22 @@ export const GAUGES = {
   holdfast_membership_frozen: metric('1 while the roster is frozen because etcd does not answer'),
   holdfast_peer_live: metric('1 while both streams with the peer are open and heard', 'peer'),
   holdfast_peer_lagging: metric('1 while the peer does not keep up and pulls by itself', 'peer'),
+  holdfast_replication_lag_seconds: metric(
+    'For how long the peer has lacked something that is on this disk',
+    'peer',
+  ),
+  holdfast_replication_holes: metric(
+    'Ranges of writes that are missing below later ones on this disk',
+  ),
   holdfast_replication_behind: metric('Writes the peer has and this node lacks', 'peer'),
   holdfast_replication_unacknowledged_bytes: metric('Sent to the peer and not on its disk', 'peer'),
   holdfast_replication_heard_seconds: metric('Since the peer was last heard', 'peer'),
   holdfast_unverified_age_seconds: metric(
-    'Since the shard of this peer that was proved equal longest ago, or the last pass over the disk',
+    'Since what was proved longest ago: shards equal with a peer, rows, index, topics, clients',
     'peer',
     'layer',
   ),
+  holdfast_disk_rows_doubtful: metric('Rows that are lost or damaged here and not restored yet'),
   holdfast_evidence_held: metric('Removals kept as evidence until every member has seen them'),
   holdfast_operation_log_entries: metric('Entries of the operation log'),
   holdfast_store_ok: metric('1 while the store takes writes, 0 while it fails'),

@@ -76,7 +76,8 @@ export class DiskAudit {
   #rowsOfPass = 0;
   #rowsOfLastPass = 0;
   #passes = 0;
-  #passedMs: number | undefined;
+  #passFromMs: number | undefined;
+  #verifiedMs: number | undefined;
 
   constructor(options: DiskAuditOptions) {
     this.#options = options;
@@ -92,6 +93,7 @@ export class DiskAudit {
 
   /** Passes for ever, from the moment at which all sums are built. */
   start(): void {
+    this.#verifiedMs = this.#options.runtime.clock.monotonicMs();
     void this.#run();
   }
 
@@ -110,9 +112,9 @@ export class DiskAudit {
     return this.#passes;
   }
 
-  /** When the last whole pass ended, monotonic; undefined before the first. */
-  passedMs(): number | undefined {
-    return this.#passedMs;
+  /** When the last whole pass began, or the audit; monotonic. Undefined before its start. */
+  verifiedMs(): number | undefined {
+    return this.#verifiedMs;
   }
 
   /**
@@ -158,9 +160,10 @@ export class DiskAudit {
   }
 
   async #pass(passMs: number): Promise<void> {
-    const { summary, runtime } = this.#options;
+    const { summary } = this.#options;
     const perRowMs = Math.min(PER_ROW_MS_MAX, passMs / Math.max(this.#rowsExpected(), 1));
     this.#rowsOfPass = 0;
+    this.#passFromMs = this.#options.runtime.clock.monotonicMs();
     const pace: Pace = (rows, busyMs) => {
       this.#rowsOfPass += rows;
       const restMs = this.#hurried > 0 ? 0 : rows * perRowMs - busyMs;
@@ -177,7 +180,7 @@ export class DiskAudit {
     if (!whole) return;
     this.#rowsOfLastPass = this.#rowsOfPass;
     this.#passes += 1;
-    this.#passedMs = runtime.clock.monotonicMs();
+    this.#verifiedMs = this.#passFromMs;
   }
 
   #ground(pace: Pace): AuditGround {

@@ -62,6 +62,7 @@ export class StoreSummary implements ReplicaSummary {
   readonly #pace: Pace;
   #queue: Promise<unknown> = Promise.resolve();
   #damaged = 0;
+  #rebuilds = 0;
 
   /** Has to be made before the replica writes anything: it takes every change from then on. */
   constructor(options: SummaryOptions) {
@@ -128,9 +129,15 @@ export class StoreSummary implements ReplicaSummary {
     return this.#sums[shard];
   }
 
+  /** Shards whose sums and symbols were built again, the passes of the disk audit left out. */
+  rebuilds(): number {
+    return this.#rebuilds;
+  }
+
   rebuild(shard: number): Promise<boolean> {
     const queued = this.#queued[shard];
     if (queued) return queued;
+    this.#rebuilds += 1;
     const next = this.#queue.then(async () => {
       // A build that is under way may have passed what this one is asked to see.
       await this.#building[shard]?.done.catch(() => undefined);

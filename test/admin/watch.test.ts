@@ -22,6 +22,7 @@ const EVENTS: readonly ClusterEvent[] = [
       live: false,
       lagging: true,
       behind: 4,
+      lagMs: 0,
       unacknowledgedBytes: 5,
       lastHeardMs: 6,
       lastError: 'gone',

@@ -11,6 +11,7 @@ function start() {
   const runtime = createVirtualRuntime();
   const closed = new Set<string>();
   let live: readonly MemberId[] = [B, C];
+  const told: string[] = [];
   const carry = (path: string, text: string): void => {
     if (!closed.has(path)) runtime.timers.after(20, () => canary.onProbe(text));
   };
@@ -21,6 +22,7 @@ function start() {
     livePeers: () => live,
     everyMs: 1_000,
     brokenAfterMs: 10_000,
+    onBroken: (peer) => void told.push(peer ?? 'own'),
   });
   canary.start();
   const health = () =>
@@ -29,12 +31,20 @@ function start() {
       membership: { state: 'ok' },
       canary: canary.state(),
     });
-  return { runtime, canary, closed, health, setLive: (next: readonly MemberId[]) => (live = next) };
+  return {
+    runtime,
+    canary,
+    closed,
+    health,
+    told,
+    setLive: (next: readonly MemberId[]) => (live = next),
+  };
 }
 
 test('F23 a node that delivers is ready; one whose fan-out is wedged is not, until it delivers again', async (t) => {
-  const { runtime, closed, health } = start();
+  const { runtime, closed, health, told } = start();
   await runtime.advance(60_000);
+  t.deepEqual(told, []);
   t.deepEqual(health(), { ready: true, reasons: [], degraded: [] });
   closed.add('own');
   await runtime.advance(9_000);
@@ -42,9 +52,14 @@ test('F23 a node that delivers is ready; one whose fan-out is wedged is not, unt
   await runtime.advance(3_000);
   t.false(health().ready);
   t.deepEqual(health().reasons, ['a probe published here does not reach its session']);
+  await runtime.advance(30_000);
+  t.deepEqual(told, ['own'], 'a path that broke is told of once');
   closed.delete('own');
   await runtime.advance(1_100);
   t.true(health().ready);
+  closed.add('own');
+  await runtime.advance(13_000);
+  t.deepEqual(told, ['own', 'own'], 'and again when it broke again');
 });
 
 test('F23 F19 nothing by way of one peer is degraded, nothing by way of any is not ready', async (t) => {

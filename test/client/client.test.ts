@@ -56,7 +56,7 @@ for (const [name, factory] of ADAPTERS) {
   });
 
   test(`S2-3 ${name}: messages that never came are fetched within one heartbeat, in order, none twice`, async (t) => {
-    const { core, url, subscribe, publish, socketOf } = await startRealNode(t, factory);
+    const { core, url, subscribe, publish, socketOf, repairs } = await startRealNode(t, factory);
     await subscribe(group('g'), 'ann');
     const { one, texts, repaired } = client(t, [url]);
     await until('it is there', () => one.channels().length === 1);
@@ -77,10 +77,18 @@ for (const [name, factory] of ADAPTERS) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.deepEqual(texts, ['one', 'two', 'three', 'four', 'five']);
     t.is(repaired.length, 1);
+    t.deepEqual(
+      repairs.map(({ layer, action, cause, uid: who }) => [layer, action, cause, who]),
+      [['client', 'applied', 'messages-missed', uid('ann')]],
+      'the node knows that a client was deaf',
+    );
+    t.is(core.lists.gaps, 1);
+    const [line] = await core.journal.query({ uid: 'ann', cause: 'messages-missed', limit: 1 });
+    t.is(line?.action, 'repair');
   });
 
   test(`${name}: sends are no difference, and a client that is alone with its list asks nothing`, async (t) => {
-    const { url, subscribe } = await startRealNode(t, factory);
+    const { core, url, subscribe } = await startRealNode(t, factory);
     await subscribe(group('g'), 'ann');
     const { one, texts, repaired } = client(t, [url], { pingMs: 20 });
     await until('it is there', () => one.channels().length === 1);
@@ -92,6 +100,7 @@ for (const [name, factory] of ADAPTERS) {
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
     t.deepEqual([texts, repaired], [[], []]);
+    t.is(core.lists.gaps, 0);
   });
 
   test(`${name}: it comes back at the next address, and stays away after a kick`, async (t) => {

@@ -1,10 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
+import { join } from 'node:path';
 import test from 'ava';
 import { WebSocket } from 'ws';
+import { HoldfastClient } from '../../src/client/client.ts';
+import type { ClientSocket } from '../../src/client/options.ts';
 import { COUNTERS, GAUGES, HISTOGRAMS } from '../../src/observability/metric-names.ts';
 import { startCluster, type TestCluster } from '../support/cluster.ts';
 import { allLinked, clientOf, sameTables } from '../support/integration.ts';
 import { until } from '../support/until.ts';
+import { ROOT } from '../support/tree.ts';
 
 /** Families without a value after the run below, and why. */
 const UNFED: ReadonlyMap<string, string> = new Map([
@@ -36,11 +41,25 @@ function unfed(readings: Readings): string[] {
   );
 }
 
-test('every metric that is declared has a value, and what happened was counted once', async (t) => {
+/** Names in what people read and alert on. */
+function documented(): string[] {
+  const files = ['README.md', 'deploy/alerts.yml', 'deploy/alerts.test.yml', 'deploy/grafana.json'];
+  const text = files.map((file) => readFileSync(join(ROOT, file), 'utf8')).join('\n');
+  const names = text.match(/\bholdfast_[a-z_]*[a-z]\b/g) ?? [];
+  return [...new Set(names.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')))];
+}
+
+test('S2-8 every metric that is declared has a value, and what happened was counted once', async (t) => {
   const audit = { profile: 'fast', fault_injection: 'on' };
   const cluster = await startCluster(t, { nodes: 2, etcd: false, config: { audit } });
   await allLinked(cluster);
   const at = cluster.addresses(1);
+  const comparing = new HoldfastClient({
+    ...{ addresses: [at.client], uid: 'cy', pingMs: 200, onMessage: () => {} },
+    openSocket: (address): ClientSocket => new WebSocket(address),
+  });
+  t.teardown(() => comparing.stop());
+  comparing.start();
   const [ann, bob] = [await clientOf(t, at.client, 'ann'), await clientOf(t, at.client, 'bob')];
   await ann.subscribe('room');
   await bob.subscribe('room');
@@ -77,7 +96,23 @@ test('every metric that is declared has a value, and what happened was counted o
   }).catch(() => undefined);
   const readings = await readingsOf(cluster, 1);
   t.deepEqual(unfed(readings), [...UNFED.keys()]);
-  t.is(readings.get('holdfast_connects_total{outcome="accepted"}'), 3);
+  const shown = new Set(
+    [...readings.keys()].map((name) =>
+      name.replace(/(?:_bucket|_sum|_count)?[{ ].*|_(?:bucket|sum|count)$/, ''),
+    ),
+  );
+  const missing = documented().filter((name) => !shown.has(name) && !UNFED.has(name));
+  t.deepEqual(missing, [], 'README, rules and dashboard speak of what a node shows');
+  const ages = [...readings.keys()].filter((name) => name.includes('unverified_age_seconds'));
+  for (const layer of ['peers', 'disk', 'index', 'sockets', 'client']) {
+    t.true(
+      ages.some((name) => name.includes(`layer="${layer}"`)),
+      layer,
+    );
+  }
+  t.true(readings.get('holdfast_sweep_bytes_total')! > 0);
+  t.true(readings.get('holdfast_sweep_seconds_total')! > 0);
+  t.is(readings.get('holdfast_connects_total{outcome="accepted"}'), 4);
   t.is(readings.get('holdfast_connects_total{outcome="refused"}'), 1);
   t.is(readings.get(upgrades), refusedBefore + 1);
   t.is(readings.get('holdfast_link_refusals_total{who="stranger"}'), 1);

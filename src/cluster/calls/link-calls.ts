@@ -44,6 +44,7 @@ export interface LinkCallsOptions {
 }
 
 interface Waiting {
+  readonly method: string;
   readonly end: CallEnd;
   readonly timer: Timer;
   readonly settle: (outcome: unknown) => void;
@@ -69,6 +70,7 @@ export class LinkCalls implements PeerCalls {
   readonly #waiting = new Map<number, Waiting>();
   readonly #asked = new Map<CallEnd, Set<number>>();
   readonly #serving = new Map<CallEnd, Serving>();
+  readonly #bytes = new Map<string, number>();
   #lastRequest = 0;
 
   constructor(options: LinkCallsOptions) {
@@ -79,6 +81,13 @@ export class LinkCalls implements PeerCalls {
   answer(method: string, handler: PeerCallHandler): void {
     if (this.#handlers.has(method)) throw new Error(`"${method}" is answered already`);
     this.#handlers.set(method, handler);
+  }
+
+  /** Bytes of the questions asked here by methods that start so, and of their answers. Only grows. */
+  bytesAsked(prefix: string): number {
+    let total = 0;
+    for (const [method, bytes] of this.#bytes) if (method.startsWith(prefix)) total += bytes;
+    return total;
   }
 
   reachable(): readonly MemberId[] {
@@ -100,8 +109,9 @@ export class LinkCalls implements PeerCalls {
       const timer = this.#options.runtime.timers.after(timeoutMs, () => {
         this.#fail(request, 'timeout', `"${member}" did not answer ${method} in ${timeoutMs} ms`);
       });
-      this.#waiting.set(request, { end, timer, settle: resolve, fail: reject });
+      this.#waiting.set(request, { method, end, timer, settle: resolve, fail: reject });
     });
+    this.#count(method, packed);
     end.send({ type: 'call', request, method, body: packed });
     return reply;
   }
@@ -132,8 +142,10 @@ export class LinkCalls implements PeerCalls {
 
   /** An answer, on the link that this member opened. One that nobody waits for came too late. */
   replied(end: CallEnd, reply: Reply): void {
-    if (this.#waiting.get(reply.request)?.end !== end) return;
-    if (!reply.ok) return this.#fail(reply.request, reply.code, reply.message);
+    const waiting = this.#waiting.get(reply.request);
+    if (!waiting || waiting.end !== end) return;
+    if (reply.ok) this.#count(waiting.method, reply.body);
+    else return this.#fail(reply.request, reply.code, reply.message);
     let body: unknown;
     try {
       body = unpack(reply.body);
@@ -171,6 +183,11 @@ export class LinkCalls implements PeerCalls {
   #pack(body: unknown): Uint8Array | undefined {
     const packed = pack(body);
     return packed.length <= this.#limits.bodyBytesMax ? packed : undefined;
+  }
+
+  /** The methods are those of this program: few. */
+  #count(method: string, body: Uint8Array): void {
+    this.#bytes.set(method, (this.#bytes.get(method) ?? 0) + body.length);
   }
 
   #refuse(end: CallEnd, request: number, { code, message }: Refusal): void {

@@ -6,6 +6,7 @@ import { peerVectorFact, type Replica } from '../../storage/replica-port.ts';
 import type { Hello } from '../link/message.ts';
 import type { LastReport } from './closing.ts';
 import type { Remembered } from './hello.ts';
+import { Lag } from './lag.ts';
 
 /**
  * What a member has reported of its store, kept across restarts of this node: a Hello of a later run
@@ -15,11 +16,13 @@ import type { Remembered } from './hello.ts';
 export class PeerMemory {
   readonly #replica: Replica;
   readonly #member: MemberId;
+  readonly #lag = new Lag();
   #remembered: Omit<Remembered, 'rows'> | undefined;
   #vector = new VersionVector(Number.POSITIVE_INFINITY);
   /** How far in the order of closing `#vector` has taken in the closed actors. */
   #closed = 0;
   #savedHash = 0;
+  #savedMs = 0;
   #savedClosed = 0;
   #saved: Omit<Remembered, 'rows'> | undefined;
 
@@ -61,6 +64,19 @@ export class PeerMemory {
 
   report(rows: readonly VectorRow[]): void {
     this.#vector.addAll(rows);
+  }
+
+  /** Twice a second: what the peer lacks is looked at, and now and then all is written down. */
+  tick(nowMs: number, saveEveryMs: number): void {
+    const own = () => this.#replica.closedActors().openRows();
+    this.#lag.look(nowMs, own, this.last?.vector);
+    if (nowMs - this.#savedMs < saveEveryMs) return;
+    this.#savedMs = nowMs;
+    this.save();
+  }
+
+  lagMs(nowMs: number): number {
+    return this.#lag.ms(nowMs);
   }
 
   save(): void {

@@ -48,7 +48,6 @@ export class Peer implements PeerHolding {
   #lastHeardMs: number | undefined;
   #lastError: string | undefined;
   #told: string | undefined;
-  #savedMs = 0;
   /** The peer did not know what the last Hello left out. */
   #saysWhole = false;
 
@@ -123,6 +122,7 @@ export class Peer implements PeerHolding {
       live: this.#live,
       lagging: this.opened.outbound.lagging,
       behind: this.opened.puller.behind,
+      lagMs: this.#memory.lagMs(this.#nowMs()),
       unacknowledgedBytes: this.opened.outbound.bytes,
       lastHeardMs: this.#lastHeardMs,
       lastError: this.#lastError,
@@ -170,10 +170,7 @@ export class Peer implements PeerHolding {
     this.opened.flush();
     const end = this[side].end;
     if (end?.ready && !end.closed) this.#sendHeartbeat(end, { whole: false });
-    if (nowMs - this.#savedMs >= limits.rememberMs) {
-      this.#savedMs = nowMs;
-      this.#memory.save();
-    }
+    this.#memory.tick(nowMs, limits.rememberMs);
   }
 
   /** Is the peer still live? Tells whoever waits for it where it is not any more. */

@@ -28,6 +28,8 @@ export interface PeerState {
   readonly lagging: boolean;
   /** Counters known to be missing here that the peer has. */
   readonly behind: number;
+  /** For how long the peer has lacked something that is on this disk; 0 where it lacks nothing. */
+  readonly lagMs: number;
   readonly unacknowledgedBytes: number;
   readonly lastHeardMs: number | undefined;
   readonly lastError: string | undefined;

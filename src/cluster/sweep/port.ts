@@ -24,6 +24,8 @@ export interface SweepCounters {
   moved: number;
   rebuilds: number;
   overflows: number;
+  /** Spent in sweeps that ended, waiting for the peer included. */
+  tookMs: number;
 }
 
 /** Anti-entropy with every peer (design.md section 6). */

@@ -34,7 +34,7 @@ const TICK_MS_MAX = 250;
 export class Sweeper implements Sweep {
   readonly counters: SweepCounters = {
     ...{ sweeps: 0, clean: 0, failed: 0, differences: 0, inFlight: 0 },
-    ...{ falsePeels: 0, moved: 0, rebuilds: 0, overflows: 0 },
+    ...{ falsePeels: 0, moved: 0, rebuilds: 0, overflows: 0, tookMs: 0 },
   };
   readonly #options: SweepOptions;
   readonly #limits: SweepLimits;
@@ -195,6 +195,8 @@ export class Sweeper implements Sweep {
     } catch {
       this.counters.failed += 1;
       return false;
+    } finally {
+      this.counters.tookMs += this.#nowMs() - startMs;
     }
   }
 

@@ -25,6 +25,8 @@ const KNOWN: readonly (readonly [Layer, RepairAction, ...string[]])[] = [
   ['sockets', 'left', 'topic-without-entry'],
   ['sockets', 'rebuilt', 'count-wrong'],
   ['interest', 'rebuilt', 'copy-altered'],
+  ['client', 'applied', 'messages-missed'],
+  ['canary', 'alarm', 'own-path-silent', 'peer-path-silent'],
 ];
 
 /** Counts every divergence by where it was found, and by what was done about it. */

@@ -1,4 +1,4 @@
-import { Canary } from '../../audit/canary.ts';
+import { Canary, type CanaryOptions } from '../../audit/canary.ts';
 import type { PeerCalls } from '../../cluster/calls/port.ts';
 import type { InterestItem } from '../../cluster/link/message.ts';
 import type { ChannelKey, MemberId, Uid } from '../../core/ids.ts';
@@ -47,7 +47,11 @@ export function answerProbes({ runtime, calls, replication }: ProbeParts): void 
 }
 
 /** The canary of a node whose probe session is there. `pace`: 1, and 5 in the fast profile. */
-export function createCanary(pace: number, parts: ProbeParts): Canary {
+export function createCanary(
+  pace: number,
+  parts: ProbeParts,
+  onBroken?: CanaryOptions['onBroken'],
+): Canary {
   const { self, runtime, calls, replication, delivery } = parts;
   const channel = probeChannel(self);
   replication.announce([probeInterest(self)], []);
@@ -63,6 +67,7 @@ export function createCanary(pace: number, parts: ProbeParts): Canary {
         .map(({ member }) => member),
     everyMs: 1_000 / pace,
     brokenAfterMs: 10_000 / pace,
+    onBroken,
   });
 }
 

@@ -200,6 +200,7 @@ export function fakeCluster(change: Partial<ClusterInfo> = {}): ClusterInfo {
         live: true,
         lagging: false,
         behind: 3,
+        lagMs: 0,
         unacknowledgedBytes: 10,
         lastHeardMs: 1_700_000_000_000,
         lastError: undefined,
