@@ -61,6 +61,10 @@ export function cursorKey(channel: ChannelKey, uid: Uid): RowKey {
   return join('r', shardOf(channel), [channel, uid]);
 }
 
+export function connectionKey(id: string): RowKey {
+  return join('b', shardOf(id as Uid), [id]);
+}
+
 /** First key of all rows of `kind` under `channel`; the range ends before `rangeEnd(prefix)`. */
 export function channelPrefix(kind: Kind, channel: ChannelKey): string {
   return kind + HEX[shardOf(channel)]! + SEPARATOR + channel + SEPARATOR;

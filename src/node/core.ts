@@ -4,7 +4,7 @@ import type { Membership } from '../cluster/membership/port.ts';
 import type { LinkCalls } from '../cluster/calls/link-calls.ts';
 import type { PeerTransport } from '../cluster/link/port.ts';
 import type { SweepLimits } from '../cluster/sweep/options.ts';
-import type { ReplicationLimits } from '../cluster/replication/options.ts';
+import type { ReplicationLimits, ReplicatorOptions } from '../cluster/replication/options.ts';
 import type { PeerState, ReplicationListener } from '../cluster/replication/port.ts';
 import { Replicator } from '../cluster/replication/replicator.ts';
 import type { MemberId } from '../core/ids.ts';
@@ -15,6 +15,10 @@ import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
 import { Presence } from '../messaging/presence.ts';
 import { RoutingIndex } from '../messaging/routing-index.ts';
 import type { SubscriptionTable } from '../messaging/subscription-table.ts';
+import type { ConnectionService } from '../connections/connections.ts';
+import type { ConnectionDriver } from '../connections/port.ts';
+import type { ConnectionTimes } from '../connections/state-machine.ts';
+import { createConnections } from './connections.ts';
 import { createDiagnosis, type Diagnosis } from './diagnosis.ts';
 import type { Outcomes } from './outcomes.ts';
 import { createServices, noteCatchingUp, tellInOrder, untilAsideWasRead } from './services.ts';
@@ -41,6 +45,8 @@ export interface CorePorts {
   readonly log: Log;
   /** What is unsent to a session, for explanations; absent where there are no sockets. */
   readonly queueBytes?: LayerFacts['queueBytes'];
+  /** By the kind of connection that each opens. */
+  readonly connectionDrivers?: ReadonlyMap<string, ConnectionDriver> | undefined;
 }
 
 export interface CoreOptions {
@@ -67,6 +73,8 @@ export interface CoreOptions {
   readonly forgetAfterMs?: number | undefined;
   /** How many times as often as by default the layers are compared: 1, and 5 in the fast profile. */
   readonly auditPace?: number | undefined;
+  /** How long each state of a kept connection may last. */
+  readonly connectionTimes?: Partial<ConnectionTimes> | undefined;
 }
 
 export interface CoreListener {
@@ -106,6 +114,8 @@ export interface NodeCore {
   readonly sessions: SessionUpkeep;
   /** What takes recalled content out of the store's files. */
   readonly erasure: Erasure;
+  /** What the cluster keeps open for others. */
+  readonly connections: ConnectionService;
   /** What a canary of this node is made of. */
   readonly probes: ProbeParts;
   /** As the roster has it. */
@@ -127,7 +137,7 @@ export async function createNodeCore(
   ports: CorePorts,
   listener: CoreListener,
 ): Promise<NodeCore> {
-  const { runtime, membership, transport, log } = ports;
+  const { runtime, membership, log } = ports;
   const { replica, journal, repairs, upkeep, erasure } = await openStores(options, ports);
   const catchingUp = noteCatchingUp(replica);
   let replicator: Replicator | undefined;
@@ -142,22 +152,11 @@ export async function createNodeCore(
     upkeep: () => sessions,
     deliveries: () => parts.delivery.log.count,
   });
-  replicator = new Replicator({
-    self,
-    cluster: options.cluster,
-    slots: options.slots,
-    replica,
-    transport,
-    roster,
-    catchingUp,
-    heldBack: untilAsideWasRead(replica),
-    ...{ runtime, log },
-    limits: options.replicator,
+  const told = { repairs, runtime, routing, delivery: () => parts.delivery };
+  replicator = createReplicator(options, ports, {
+    ...{ self, replica, roster, catchingUp, calls },
     interest: () => [...routing.interest(), probeInterest(self.id)],
-    calls,
-    listener: replicationListener(listener, {
-      ...{ repairs, runtime, routing, delivery: () => parts.delivery },
-    }),
+    listener: replicationListener(listener, told),
   });
   const parts = createServices(
     { ...options, numbering: { slot: self.slot, slots: options.slots } },
@@ -178,7 +177,10 @@ export async function createNodeCore(
   const { sweep: limits, forgetAfterMs } = options;
   const sweeping = { self: self.id, runtime, log, membership, replica, replicator, upkeep };
   const sweeps = createSweepUpkeep({ limits, forgetAfterMs }, { ...sweeping, calls, repairs });
-  const { delivery } = parts;
+  const { delivery, gate } = parts;
+  const connections = await createConnections(options, ports, {
+    ...{ self: self.id, replica, gate, calls },
+  });
   const probes = { self: self.id, runtime, calls, replication: replicator, delivery };
   answerProbes(probes);
   const diagnosis = createDiagnosis(ports, {
@@ -189,8 +191,8 @@ export async function createNodeCore(
     ...parts,
     diagnosis,
     ...{ replica, replicator, routing, self, journal, repairs, calls },
-    ...{ upkeep, sessions, sweeps, probes, erasure },
-    ...lifeOf([upkeep, sessions, sweeps, erasure], { gate: parts.gate, membership, replicator }),
+    ...{ upkeep, sessions, sweeps, probes, erasure, connections },
+    ...lifeOf([upkeep, sessions, sweeps, erasure, connections], { gate, membership, replicator }),
   };
 }
 
@@ -211,6 +213,20 @@ function lifeOf(
       await parts.replicator.stop();
     },
   };
+}
+
+type LinkParts = Pick<
+  ReplicatorOptions,
+  'self' | 'replica' | 'roster' | 'catchingUp' | 'calls' | 'interest' | 'listener'
+> & { readonly replica: ReplicatedStore };
+
+function createReplicator(
+  { cluster, slots, replicator: limits }: CoreOptions,
+  { runtime, transport, log }: CorePorts,
+  parts: LinkParts,
+): Replicator {
+  const heldBack = untilAsideWasRead(parts.replica);
+  return new Replicator({ ...parts, cluster, slots, limits, runtime, transport, log, heldBack });
 }
 
 /** What the links tell, and who has to know. */

@@ -1,0 +1,272 @@
+import {
+  connectionOf,
+  isConnectionState,
+  type ConnectionRow,
+  type ConnectionState,
+} from '../core/kinds/connection.ts';
+import { isPrintableAscii } from '../core/ids.ts';
+import type { PeerCalls } from '../cluster/calls/port.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import type { Store } from '../storage/port.ts';
+import type { Change, Replica } from '../storage/replica-port.ts';
+import type { WriteGate } from '../messaging/write-gate.ts';
+import { askOwner, answerMembers } from './forwarding.ts';
+import { ConnectionLedger } from './ledger.ts';
+import {
+  ConnectionError,
+  type ConnectionAction,
+  type ConnectionCounts,
+  type ConnectionDriver,
+  type ConnectionFacts,
+  type ConnectionReport,
+  type Connections,
+  type ConnectionSpec,
+} from './port.ts';
+import { CONNECTION_TIMES, isOpenState, type ConnectionTimes } from './state-machine.ts';
+import { ConnectionSupervisor } from './supervisor.ts';
+import { ConnectionTable } from './table.ts';
+
+export interface ConnectionServiceOptions {
+  readonly facts: ConnectionFacts;
+  readonly store: Pick<Store, 'scan'>;
+  readonly replica: Pick<Replica, 'read' | 'submit' | 'seen' | 'decode'>;
+  readonly gate: Pick<WriteGate, 'refusal'>;
+  readonly calls: Pick<PeerCalls, 'call' | 'answer'>;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  readonly drivers?: ReadonlyMap<string, ConnectionDriver> | undefined;
+  readonly times?: Partial<ConnectionTimes> | undefined;
+  readonly connectionsMax?: number | undefined;
+  readonly journalMax?: number | undefined;
+}
+
+/** Its states are told by a process outside; the deadlines are ours all the same. */
+export const EXTERNAL = 'external';
+const ID_LENGTH_MAX = 64;
+const TARGET_LENGTH_MAX = 4_096;
+const CODE_LENGTH_MAX = 2_048;
+
+/** The connections of the cluster, of which this member decides about its own. */
+export class ConnectionService implements Connections {
+  readonly #options: ConnectionServiceOptions;
+  readonly #table: ConnectionTable;
+  readonly #ledger: ConnectionLedger;
+  readonly #supervisor: ConnectionSupervisor;
+  readonly #drivers: ReadonlyMap<string, ConnectionDriver>;
+
+  private constructor(options: ConnectionServiceOptions) {
+    this.#options = options;
+    const { replica, gate, runtime, log, facts } = options;
+    const times = { ...CONNECTION_TIMES, ...options.times };
+    const journalMax = options.journalMax ?? 64;
+    this.#drivers = options.drivers ?? new Map();
+    this.#table = new ConnectionTable(replica);
+    const common = { self: facts.self, runtime, log, times };
+    this.#ledger = new ConnectionLedger({ ...common, replica, gate, journalMax });
+    this.#supervisor = new ConnectionSupervisor({
+      ...common,
+      table: this.#table,
+      ledger: this.#ledger,
+      drivers: this.#drivers,
+    });
+    answerMembers(options.calls, this, facts.self);
+  }
+
+  /** Reads what is stored. Rejects with the store's error. */
+  static async open(options: ConnectionServiceOptions): Promise<ConnectionService> {
+    const service = new ConnectionService(options);
+    await service.#table.load(options.store);
+    return service;
+  }
+
+  start(): void {
+    this.#supervisor.start();
+  }
+
+  stop(): void {
+    this.#supervisor.stop();
+  }
+
+  /** Part of the replica's listener. */
+  onStaged(changes: readonly Change[]): void {
+    for (const change of changes) this.#table.note(change);
+  }
+
+  /** Part of the replica's listener. */
+  onDurable({ changes }: { readonly changes: readonly Change[] }): void {
+    for (const change of changes) {
+      const row = change.key[0] === 'b' ? connectionOf(change.after) : undefined;
+      if (row) this.#supervisor.onDurable(row);
+    }
+  }
+
+  counts(): ConnectionCounts {
+    const { transitions, illegal, late } = this.#ledger;
+    return { transitions, illegal, late, gaveUp: this.#supervisor.gaveUp };
+  }
+
+  list(): readonly ConnectionRow[] {
+    return this.#table.list();
+  }
+
+  get(id: string): ConnectionRow | undefined {
+    return this.#table.get(id);
+  }
+
+  async create(spec: ConnectionSpec, actor: string): Promise<ConnectionRow> {
+    this.#checkSpec(spec);
+    if (this.#table.get(spec.id)) {
+      throw new ConnectionError('exists', `${spec.id}: there is one of this id`);
+    }
+    const max = this.#options.connectionsMax ?? 1_000;
+    if (this.#table.size() >= max) {
+      throw new ConnectionError('full', `the cluster has ${max} connections, as many as it may`);
+    }
+    return this.#ledger.create(spec, actor);
+  }
+
+  async act(id: string, action: ConnectionAction, actor: string): Promise<ConnectionRow> {
+    const row = this.#find(id);
+    if (action === 'take') return this.#take(row, actor);
+    if (!this.#isOwn(row)) return this.#ask(row, { method: 'act', of: { id, action, actor } });
+    switch (action) {
+      case 'start':
+        return this.#start(row, actor);
+      case 'retry':
+        return this.#retry(row, actor);
+      case 'cancel':
+        return this.#cancel(row, actor);
+      case 'remove':
+        return this.#remove(row, actor);
+      default:
+        return action satisfies never;
+    }
+  }
+
+  async report(report: ConnectionReport, actor: string): Promise<ConnectionRow> {
+    const { id, to, version, attempt, reason, code } = report;
+    if (!isConnectionState(to)) throw new ConnectionError('invalid', `to: ${String(to)}`);
+    if ((code?.length ?? 0) > CODE_LENGTH_MAX) {
+      throw new ConnectionError('invalid', `code: at most ${CODE_LENGTH_MAX} characters`);
+    }
+    const row = this.#find(id);
+    if (!this.#isOwn(row)) return this.#ask(row, { method: 'report', of: { ...report, actor } });
+    if (row.attempt !== attempt) {
+      return this.#ledger.refuseLate(row, `attempt ${attempt} is over, ${row.attempt} goes on`);
+    }
+    if (version !== undefined && row.version !== version) {
+      return this.#ledger.refuseLate(row, `version ${version} was followed by ${row.version}`);
+    }
+    const step = { to, event: 'report', actor, reason };
+    return this.#ledger.step(row, code === undefined ? step : { ...step, code });
+  }
+
+  async rollback(id: string, version: number, actor: string): Promise<ConnectionRow> {
+    const row = this.#find(id);
+    if (!this.#isOwn(row))
+      return this.#ask(row, { method: 'rollback', of: { id, version, actor } });
+    const target = row.journal.find((change) => change.version === version);
+    if (!target) {
+      const kept = `${row.journal[0]!.version} to ${row.version}`;
+      throw new ConnectionError('not-found', `${id}: of versions ${kept} none is ${version}`);
+    }
+    const reason = `back to version ${version}`;
+    const step = { event: 'rollback', actor, reason, desired: target.desired };
+    if (target.state === row.state) return this.#ledger.step(row, step);
+    if (
+      target.state === 'CONNECTED' &&
+      this.#drivers.has(row.kind) &&
+      !this.#supervisor.holds(row)
+    ) {
+      throw new ConnectionError('illegal', `${id}: what was connected then is not open any more`);
+    }
+    return this.#ledger.step(row, { ...step, to: target.state, code: target.code });
+  }
+
+  #find(id: string): ConnectionRow {
+    const row = this.#ledger.read(id);
+    if (!row || row.removed) throw new ConnectionError('not-found', `${id}: there is none`);
+    return row;
+  }
+
+  #isOwn({ owner }: ConnectionRow): boolean {
+    return owner === this.#options.facts.self;
+  }
+
+  #ask(row: ConnectionRow, request: Parameters<typeof askOwner>[2]): Promise<ConnectionRow> {
+    return askOwner(this.#options.calls, row, request);
+  }
+
+  #start(row: ConnectionRow, actor: string): Promise<ConnectionRow> {
+    if (isOpenState(row.state)) return Promise.resolve(row);
+    const step = { to: 'OPENING', event: 'start', reason: 'started', actor } as const;
+    return this.#ledger.step(row, { ...step, desired: 'enabled', retries: 0, rounds: 0 });
+  }
+
+  async #retry(row: ConnectionRow, actor: string): Promise<ConnectionRow> {
+    if (isOpenState(row.state)) {
+      const reason = 'ended for a retry';
+      const over = this.#ledger.step(row, { to: 'TIMEOUT', event: 'retry', reason, actor });
+      const next = this.#start(this.#find(row.id), actor);
+      await over;
+      return next;
+    }
+    return this.#start(row, actor);
+  }
+
+  #cancel(row: ConnectionRow, actor: string): Promise<ConnectionRow> {
+    const step = { event: 'cancel', reason: 'cancelled', actor, desired: 'disabled' } as const;
+    if (row.state !== 'DISCONNECTED')
+      return this.#ledger.step(row, { ...step, to: 'DISCONNECTED' });
+    return row.desired === 'disabled' ? Promise.resolve(row) : this.#ledger.step(row, step);
+  }
+
+  #remove(row: ConnectionRow, actor: string): Promise<ConnectionRow> {
+    if (row.state !== 'DISCONNECTED' || row.desired !== 'disabled') {
+      throw new ConnectionError('illegal', `${row.id}: cancel it before it is removed`);
+    }
+    return this.#ledger.step(row, { event: 'remove', reason: 'removed', actor, removed: true });
+  }
+
+  #take(row: ConnectionRow, actor: string): Promise<ConnectionRow> {
+    const { facts } = this.#options;
+    const { self } = facts;
+    if (row.owner === self) return Promise.resolve(row);
+    if (facts.isLive(row.owner)) {
+      throw new ConnectionError('illegal', `${row.id}: ${row.owner}, which has it, is live`);
+    }
+    const reason = `taken over from ${row.owner}`;
+    const step = { event: 'take', actor, reason, owner: self, epoch: row.epoch + 1 };
+    return this.#ledger.step(row, isOpenState(row.state) ? { ...step, to: 'TIMEOUT' } : step);
+  }
+
+  #checkSpec({ id, kind, target, state }: ConnectionSpec): void {
+    if (id.length === 0 || id.length > ID_LENGTH_MAX || !isPrintableAscii(id)) {
+      const allowed = `1 to ${ID_LENGTH_MAX} printable characters of ASCII`;
+      throw new ConnectionError('invalid', `id: expected ${allowed}`);
+    }
+    if (state !== undefined && state !== ('OPENING' satisfies ConnectionState)) {
+      throw new ConnectionError('illegal', `state: a connection begins in OPENING, not ${state}`);
+    }
+    const driver = this.#drivers.get(kind);
+    if (!driver && kind !== EXTERNAL) {
+      const known = [...this.#drivers.keys(), EXTERNAL].join(', ');
+      throw new ConnectionError('invalid', `kind: "${kind}" is none of ${known}`);
+    }
+    if (target.length > TARGET_LENGTH_MAX) {
+      throw new ConnectionError('invalid', `target: at most ${TARGET_LENGTH_MAX} characters`);
+    }
+    const fault = driver?.check(target);
+    if (fault !== undefined) throw new ConnectionError('invalid', `target: ${fault}`);
+  }
+}
+
+/** Seconds that the longest overdue connection is past its deadline, 0 for none. */
+export function overdueSeconds(rows: readonly ConnectionRow[], wallMs: number): number {
+  let longest = 0;
+  for (const { deadlineMs } of rows) {
+    if (deadlineMs !== 0) longest = Math.max(longest, wallMs - deadlineMs);
+  }
+  return longest / 1000;
+}

@@ -1,0 +1,107 @@
+import type { ConnectionRow, ConnectionState } from '../core/kinds/connection.ts';
+import type { MemberId } from '../core/ids.ts';
+
+/** A connection to be kept. */
+export interface ConnectionSpec {
+  /** 1 to 64 printable characters of ASCII, unique in the cluster. */
+  readonly id: string;
+  readonly kind: string;
+  /** JSON that the driver of the kind understands; at most 4,096 characters. */
+  readonly target: string;
+  /** OPENING, or absent; any other is refused, as no connection begins in it. */
+  readonly state?: ConnectionState | undefined;
+}
+
+/** What one attempt tells. The version may be left out by who has the attempt in hand. */
+export interface ConnectionReport {
+  readonly id: string;
+  readonly attempt: number;
+  readonly version?: number | undefined;
+  readonly to: ConnectionState;
+  readonly reason: string;
+  /** With QRCODE: what a person has to scan or type. */
+  readonly code?: string | undefined;
+}
+
+export type ConnectionAction = 'start' | 'retry' | 'cancel' | 'remove' | 'take';
+export const CONNECTION_ACTIONS: readonly ConnectionAction[] = [
+  'start',
+  'retry',
+  'cancel',
+  'remove',
+  'take',
+];
+
+/**
+ * Connections that the cluster keeps open. Every call resolves when its change is on this disk and rejects
+ * with a `ConnectionError`. A change is decided by the owning member; asked elsewhere it goes there.
+ */
+export interface Connections {
+  list(): readonly ConnectionRow[];
+  get(id: string): ConnectionRow | undefined;
+  /** Begins the first attempt; this member becomes the owner. */
+  create(spec: ConnectionSpec, actor: string): Promise<ConnectionRow>;
+  /**
+   * start: opens what is not open, and leaves what is as it is. retry: a new attempt at once, from any state.
+   * cancel: ends it until an operator starts it again. remove: forgets what was cancelled. take: this member
+   * becomes the owner in the place of one that is not live.
+   */
+  act(id: string, action: ConnectionAction, actor: string): Promise<ConnectionRow>;
+  /** A transition by who watches the attempt. ABORTED where attempt or version are no longer these. */
+  report(report: ConnectionReport, actor: string): Promise<ConnectionRow>;
+  /** Puts back the standing of an earlier version, as far as that is a legal step from today's. */
+  rollback(id: string, version: number, actor: string): Promise<ConnectionRow>;
+}
+
+/** Opens the connections of one kind. */
+export interface ConnectionDriver {
+  /**
+   * Begins the attempt of a row in OPENING and tells what comes of it, never within this call. A code that
+   * ran out is asked for again by `refresh`.
+   */
+  open(row: ConnectionRow, tell: ConnectionTell): OpenConnection;
+  /** The target's fault, or undefined. */
+  check(target: string): string | undefined;
+}
+
+export type ConnectionTell = (
+  report: Pick<ConnectionReport, 'to' | 'reason' | 'code'>,
+) => Promise<ConnectionRow>;
+
+export interface OpenConnection {
+  /** Shows another code; false where it cannot. */
+  refresh?(): boolean;
+  /** Ends it; nothing is told afterwards. */
+  close(reason: string): void;
+}
+
+/**
+ * `not-found`; `exists`; `illegal`: no legal step, or not now; `late`: another attempt or version;
+ * `unavailable`: the owner cannot be asked; `invalid`: the request is wrong; `full`: too many.
+ */
+export type ConnectionErrorCode =
+  'not-found' | 'exists' | 'illegal' | 'late' | 'unavailable' | 'invalid' | 'full';
+
+export class ConnectionError extends Error {
+  override readonly name = 'ConnectionError';
+  readonly code: ConnectionErrorCode;
+
+  constructor(code: ConnectionErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Everything that is counted; `from>to` of each transition. */
+export interface ConnectionCounts {
+  readonly transitions: ReadonlyMap<string, number>;
+  readonly illegal: number;
+  readonly late: number;
+  readonly gaveUp: number;
+}
+
+/** What a connection looks like from outside. */
+export interface ConnectionFacts {
+  readonly self: MemberId;
+  isLive(member: MemberId): boolean;
+}

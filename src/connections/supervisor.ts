@@ -1,0 +1,160 @@
+import type { ConnectionRow } from '../core/kinds/connection.ts';
+import type { MemberId } from '../core/ids.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime, Timer } from '../runtime/port.ts';
+import type { ConnectionLedger, Step } from './ledger.ts';
+import { ConnectionError, type ConnectionDriver, type OpenConnection } from './port.ts';
+import { isOpenState, type ConnectionTimes } from './state-machine.ts';
+import type { ConnectionTable } from './table.ts';
+
+export interface SupervisorOptions {
+  readonly self: MemberId;
+  readonly table: ConnectionTable;
+  readonly ledger: ConnectionLedger;
+  readonly drivers: ReadonlyMap<string, ConnectionDriver>;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  readonly times: ConnectionTimes;
+}
+
+interface Attempt {
+  readonly attempt: number;
+  readonly open: OpenConnection;
+}
+
+/** Well below a second, so that whoever watches deadlines never sees one pass. */
+const TICK_MS = 250;
+const ACTOR = 'supervisor';
+
+/**
+ * Ends every state at its deadline and opens what its operator wants open, for ever. Deadlines are times of
+ * the wall clock in the stored row, so they outlive the process; what is open in a process does not, and its
+ * connections time out when the next one starts.
+ */
+export class ConnectionSupervisor {
+  readonly #options: SupervisorOptions;
+  readonly #attempts = new Map<string, Attempt>();
+  #timer: Timer | undefined;
+  #stopped = true;
+  gaveUp = 0;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#stopped = false;
+    for (const row of this.#options.table.list()) {
+      if (this.#isDriven(row) && isOpenState(row.state)) {
+        this.#step(row, { to: 'TIMEOUT', event: 'restart', reason: 'its node started again' });
+      }
+    }
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    for (const { open } of this.#attempts.values()) open.close('the node stops');
+    this.#attempts.clear();
+  }
+
+  /** A row as it is on disk now. */
+  onDurable(row: ConnectionRow): void {
+    if (this.#stopped) return;
+    const running = this.#attempts.get(row.id);
+    const mine = this.#isDriven(row) && !row.removed;
+    if (running && (!mine || running.attempt !== row.attempt || !isOpenState(row.state))) {
+      this.#attempts.delete(row.id);
+      running.open.close(row.reason);
+    }
+    // An older version may come here after a newer one was decided.
+    const isNewest = this.#options.table.get(row.id)?.version === row.version;
+    if (mine && isNewest && row.state === 'OPENING' && !this.#attempts.has(row.id)) this.#open(row);
+  }
+
+  /** True where this process has the attempt open. */
+  holds({ id, attempt }: ConnectionRow): boolean {
+    return this.#attempts.get(id)?.attempt === attempt;
+  }
+
+  #isDriven({ owner, kind }: ConnectionRow): boolean {
+    return owner === this.#options.self && this.#options.drivers.has(kind);
+  }
+
+  #open(row: ConnectionRow): void {
+    const { drivers, log, ledger } = this.#options;
+    const { id, attempt } = row;
+    try {
+      const open = drivers.get(row.kind)!.open(row, async ({ to, reason, code }) => {
+        const now = ledger.read(id);
+        if (!now || now.attempt !== attempt || now.owner !== this.#options.self) {
+          return ledger.refuseLate(now ?? row, `attempt ${attempt} told of ${to}`);
+        }
+        const told = { to, event: 'driver', actor: row.kind, reason };
+        return ledger.step(now, code === undefined ? told : { ...told, code });
+      });
+      this.#attempts.set(id, { attempt, open });
+    } catch (error) {
+      log.error('a connection was not opened', { id, error });
+      this.#step(row, { to: 'TIMEOUT', event: 'driver', reason: (error as Error).message });
+    }
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    const now = this.#options.runtime.clock.wallMs();
+    for (const { id } of this.#options.table.list()) {
+      // Read again: a step that is on its way to the disk counts.
+      const row = this.#options.ledger.read(id);
+      if (!row || row.removed || row.owner !== this.#options.self) continue;
+      if (row.deadlineMs !== 0 && now >= row.deadlineMs) this.#expire(row);
+    }
+    this.#timer = this.#options.runtime.timers.after(TICK_MS, () => this.#tick());
+  }
+
+  #expire(row: ConnectionRow): void {
+    const { times, log } = this.#options;
+    const event = 'deadline';
+    switch (row.state) {
+      case 'OPENING':
+      case 'PAIRING':
+        return this.#step(row, { to: 'TIMEOUT', event, reason: `${row.state} took too long` });
+      case 'QRCODE':
+        if (row.refreshes < times.codesMax && this.#attempts.get(row.id)?.open.refresh?.()) return;
+        return this.#step(row, { to: 'TIMEOUT', event, reason: 'nobody used the code' });
+      case 'TIMEOUT': {
+        if (row.desired === 'enabled' && row.retries < times.retriesMax) {
+          const retries = row.retries + 1;
+          const reason = `retry ${retries} of ${times.retriesMax}`;
+          return this.#step(row, { to: 'OPENING', event: 'retry', reason, retries });
+        }
+        this.gaveUp += 1;
+        const reason = `gave up after ${row.retries} retries: ${row.reason}`;
+        log.error('a connection was given up for a while', { id: row.id, reason });
+        return this.#step(row, { to: 'DISCONNECTED', event, reason, rounds: row.rounds + 1 });
+      }
+      case 'DISCONNECTED':
+        return this.#step(row, {
+          ...{ to: 'OPENING', event: 'round', retries: 0 },
+          reason: `round ${row.rounds + 1} of attempts`,
+        });
+      case 'CONNECTED':
+        return undefined;
+      default:
+        return row.state satisfies never;
+    }
+  }
+
+  #step(row: ConnectionRow, step: Omit<Step, 'actor'>): void {
+    const { ledger, log } = this.#options;
+    try {
+      ledger.step(row, { ...step, actor: ACTOR }).catch((error: unknown) => {
+        log.error('a connection could not be changed', { id: row.id, error });
+      });
+    } catch (error) {
+      // A store that takes no writes now: the next tick tries again.
+      if (!(error instanceof ConnectionError)) throw error;
+    }
+  }
+}

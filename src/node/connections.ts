@@ -1,0 +1,32 @@
+import { ConnectionService } from '../connections/connections.ts';
+import type { PeerCalls } from '../cluster/calls/port.ts';
+import type { MemberId } from '../core/ids.ts';
+import type { WriteGate } from '../messaging/write-gate.ts';
+import type { ReplicatedStore } from '../storage/replica.ts';
+import type { CoreOptions, CorePorts } from './core.ts';
+
+export interface ConnectionParts {
+  readonly self: MemberId;
+  readonly replica: ReplicatedStore;
+  readonly gate: WriteGate;
+  readonly calls: PeerCalls;
+}
+
+/** The connections that the cluster keeps open, on what a core has. */
+export async function createConnections(
+  { connectionTimes: times }: Pick<CoreOptions, 'connectionTimes'>,
+  { store, runtime, membership, log, connectionDrivers: drivers }: CorePorts,
+  { self, replica, gate, calls }: ConnectionParts,
+): Promise<ConnectionService> {
+  const service = await ConnectionService.open({
+    facts: { self, isLive: (member) => membership.live().has(member) },
+    ...{ store, replica, gate, calls, runtime, drivers, times },
+    log: log.child({ room: 'connections' }),
+  });
+  replica.addListener({
+    onSubmitted: () => {},
+    onStaged: (changes) => service.onStaged(changes),
+    onDurable: (applied) => service.onDurable(applied),
+  });
+  return service;
+}
