@@ -17,13 +17,15 @@ import {
   type DenyReason,
   type RowKey,
 } from '../core/row-key.ts';
+import type { OperationJournal } from '../audit/operations/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
-import type { ChannelFlags, DeviceToken, Directory } from './port.ts';
+import type { Cause, ChannelFlags, DeviceToken, Directory } from './port.ts';
 import type { WriteGate } from './write-gate.ts';
 
 export interface DirectoryOptions {
   readonly replica: Replica;
   readonly gate: WriteGate;
+  readonly journal?: Pick<OperationJournal, 'because'> | undefined;
 }
 
 const DONE = { ok: true, value: undefined } as const;
@@ -55,10 +57,18 @@ export function joinRuleOf(
 export class DirectoryService implements Directory {
   readonly #replica: Replica;
   readonly #gate: WriteGate;
+  readonly #options: DirectoryOptions;
+  readonly #cause: Cause;
 
-  constructor({ replica, gate }: DirectoryOptions) {
-    this.#replica = replica;
-    this.#gate = gate;
+  constructor(options: DirectoryOptions, cause: Cause = 'system') {
+    this.#replica = options.replica;
+    this.#gate = options.gate;
+    this.#options = options;
+    this.#cause = cause;
+  }
+
+  by(cause: Cause): DirectoryService {
+    return new DirectoryService(this.#options, cause);
   }
 
   setToken(uid: Uid, deviceFlag: number, token: DeviceToken): Promise<Outcome<undefined>> {
@@ -147,7 +157,8 @@ export class DirectoryService implements Directory {
     const refusal = this.#gate.refusal();
     if (refusal) return Promise.resolve(refusal);
     return new Promise((resolve) => {
-      this.#replica.submit(shard, drafts, () => resolve(DONE));
+      const operation = this.#replica.submit(shard, drafts, () => resolve(DONE));
+      this.#options.journal?.because(operation, this.#cause);
     });
   }
 }

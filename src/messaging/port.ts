@@ -133,6 +133,8 @@ export interface ChannelFlags {
 }
 
 export interface Directory {
+  /** The same directory, whose writes the operation log shows with this cause; else they are `system`. */
+  by(cause: Cause): Directory;
   setToken(uid: Uid, deviceFlag: number, token: DeviceToken): Promise<Outcome<undefined>>;
   revokeTokens(uid: Uid, deviceFlag: number): Promise<Outcome<undefined>>;
   /** The device level the token grants; authenticationFailed where it grants nothing. */

@@ -13,6 +13,7 @@ import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { LevelStoreLocation } from '../storage/level-store.ts';
 import type { CoreOptions, NodeCore } from './core.ts';
+import { servicesFor } from './services.ts';
 
 /** What every part of a node is made from. */
 export interface Ground {
@@ -80,7 +81,7 @@ export function createGateway(
   const { config, self, log, runtime } = ground;
   const { gateway } = config;
   return new ClientGateway({
-    services: () => core().services,
+    services: () => servicesFor(core().services, 'client'),
     mayConnect: () => core().replicator.mayWrite(),
     runtime,
     log: log.child({ room: 'gateway' }),

@@ -161,13 +161,7 @@ export async function createNodeCore(
   const parts = createServices(
     { ...options, numbering: { slot: self.slot, slots: options.slots } },
     ports,
-    {
-      replica,
-      replicator,
-      routing,
-      journal,
-      repairs,
-    },
+    { replica, replicator, routing, journal, repairs },
   );
   const sessions: SessionUpkeep = createSessionUpkeep(options.auditPace ?? 1, {
     ...{ index: routing, deliveries: parts.delivery.log, store: ports.store, replica },

@@ -12,7 +12,7 @@ import { ChannelHeads } from '../messaging/channel-heads.ts';
 import { Delivery } from '../messaging/delivery.ts';
 import { DirectoryService } from '../messaging/directory.ts';
 import { MessageIds } from '../messaging/message-ids.ts';
-import type { Services } from '../messaging/port.ts';
+import type { Cause, Services } from '../messaging/port.ts';
 import { PublishService } from '../messaging/publisher.ts';
 import { LateCopies } from '../messaging/recall/late-copies.ts';
 import { RecallNotices } from '../messaging/recall/notices.ts';
@@ -102,7 +102,7 @@ export function createServices(
     ...{ heads, fanout, store, messageIds },
     read: (key) => replica.read(key),
   });
-  const directory = new DirectoryService({ replica, gate });
+  const directory = new DirectoryService({ replica, gate, journal });
   const permissions = new SendPermissions({ replica, directory, channelsMax });
   const table = new SubscriptionTable(store, replica);
   const writing = { replica, replication: replicator, gate, journal, routedTimeoutMs };
@@ -139,6 +139,11 @@ export function createServices(
     ],
     copies: new LateCopies(replica, gate),
   };
+}
+
+/** The services as one surface uses them: the operation log says that a write came by it. */
+export function servicesFor(services: Services, cause: Cause): Services {
+  return { ...services, directory: services.directory.by(cause) };
 }
 
 interface PastParts {

@@ -9,6 +9,7 @@ import type { Store } from '../storage/port.ts';
 import type { Ground } from './adapters.ts';
 import type { NodeCore } from './core.ts';
 import type { Health } from './health.ts';
+import { servicesFor } from './services.ts';
 
 export interface SurfaceParts {
   readonly core: NodeCore;
@@ -29,7 +30,7 @@ export function createHttp(ground: Ground, parts: SurfaceParts): HttpApi {
   const { config, self, log, runtime } = ground;
   const { core, membership, metrics, health, sessions } = parts;
   return new HttpApi({
-    services: core.services,
+    services: servicesFor(core.services, 'http'),
     managerTokens: config.http.managerTokens,
     hostsAllowed: config.http.hostsAllowed,
     originsAllowed: config.gateway.originsAllowed,
@@ -56,7 +57,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
   const { config, self, log, runtime } = ground;
   const { core, membership, store, metrics } = parts;
   return new AdminServer({
-    services: core.services,
+    services: servicesFor(core.services, 'admin'),
     cluster: {
       nodeId: self.id,
       cluster: config.cluster.id,

@@ -78,6 +78,7 @@ export class FakeServices {
           }),
       },
       directory: {
+        by: () => this.services.directory,
         setToken: (uid, flag, token) =>
           this.#write(() => void this.tokens.set(`${uid}/${flag}`, token)),
         revokeTokens: () => this.#write(() => undefined),

@@ -144,6 +144,7 @@ export class FakeServices {
 
   #directory(): Directory {
     return {
+      by: () => this.#directory(),
       setToken: notFaked,
       revokeTokens: notFaked,
       checkToken: (uid, deviceFlag, token) => {

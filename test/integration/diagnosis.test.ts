@@ -42,6 +42,19 @@ test.serial(
       new Set(lines.filter(({ action }) => action === 'subscribe').map(({ dot }) => dot)).size,
       1,
     );
+    const response = await fetch(`${cluster.addresses(1).http}/channel/info`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ channel_id: 'closed', channel_type: 2, send_ban: 1 }),
+    });
+    t.is(response.status, 200);
+    const closed = { channel: { channelId: 'closed', channelType: 2 } };
+    const bans = (await cluster.admin(1).operationLog(closed)).lines;
+    t.deepEqual(
+      bans.filter(({ member }) => member === 'node-1').map(({ action, cause }) => [action, cause]),
+      [['deny', 'http']],
+      'the log says by which way a ban came',
+    );
     await cluster.kill9(3);
     await cluster.start(3);
     await allLinked(cluster);

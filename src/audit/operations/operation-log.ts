@@ -1,6 +1,6 @@
 import type { Operation } from '../../core/operation.ts';
 import { isLive } from '../../core/row.ts';
-import { SEPARATOR } from '../../core/row-key.ts';
+import { SEPARATOR, subscriptionKey, type RowKey } from '../../core/row-key.ts';
 import type { Cause } from '../../messaging/port.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
@@ -46,6 +46,8 @@ interface Pending {
 const PREFIX = `j${SEPARATOR}o`;
 const ROW_ENTRIES_MAX = 512;
 const TRIM_ROWS = 1_000;
+/** More than a sweep repairs before its rows are on disk; beyond it some are counted as a snapshot too. */
+const REPAIRED_MAX = 10_000;
 /** Lines decoded in one go by a query, before others have their turn. */
 const QUERY_SLICE = 4_000;
 /** Clocks may be stepped: lines this much older than what is asked for do not end a query yet. */
@@ -67,6 +69,8 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
   #first = 0;
   #next = 0;
   #trimming = false;
+  /** Rows that a repair has told of and whose write is not on disk yet. */
+  readonly #repaired = new Set<RowKey>();
 
   private constructor(options: OperationLogOptions) {
     this.#options = options;
@@ -109,7 +113,7 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
   onDurable({ operation, changes }: Applied): void {
     if (operation) return;
     const changed = ({ key, before, after }: Change): boolean =>
-      key[0] === 's' && isLive(before) !== isLive(after);
+      !this.#repaired.delete(key) && key[0] === 's' && isLive(before) !== isLive(after);
     const rows = changes.filter(changed).length;
     if (rows > 0) this.#say(countedRecord(this.#now(), 'snapshot', `${rows} subscriptions`));
   }
@@ -125,6 +129,11 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
   }
 
   onRepair(repair: Repair): void {
+    const { layer, action, channel, uid } = repair;
+    if (layer === 'peers' && action !== 'alarm' && channel !== undefined && uid !== undefined) {
+      if (this.#repaired.size >= REPAIRED_MAX) this.#repaired.clear();
+      this.#repaired.add(subscriptionKey(channel, uid));
+    }
     this.#say(repairRecord(repair));
   }
 

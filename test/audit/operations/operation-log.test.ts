@@ -63,7 +63,7 @@ test('S2-8 who, channel, dot, cause, result and time of every operation, newest 
   });
   t.true(first.ok);
   await subscriptions.unsubscribe({ ...how, uids: [uid('u1')], cause: 'client' });
-  await directory.deny(GROUP, uid('u1'), 'ban');
+  await directory.by('admin').deny(GROUP, uid('u1'), 'ban');
   const refused = await subscriptions.subscribe({ ...how, uids: [uid('u1')], cause: 'admin' });
   t.false(refused.ok);
   await publisher.publish(message(PAIR, 'a', 'hi'));
@@ -74,8 +74,8 @@ test('S2-8 who, channel, dot, cause, result and time of every operation, newest 
     [
       'subscribe admin refused (19)',
       // A ban unsubscribes in its own operation.
-      'unsubscribe system applied',
-      'deny system applied',
+      'unsubscribe admin applied',
+      'deny admin applied',
       'unsubscribe client applied',
       'subscribe http applied',
     ],
@@ -170,6 +170,29 @@ test('rows without an operation are told only where they change who receives', a
   log.onDurable({ ...applied, changes: [{ key, before: [], after: [live] }] } as never);
   await flushed(store);
   t.like((await log.query({ limit: 9 }))[0], { action: 'snapshot', detail: '1 subscriptions' });
+});
+
+test('S2-8 a row that a sweep gave back is one line, that of the repair', async (t) => {
+  const { store, log } = await openLog(t);
+  const entry = { actor: ACTOR, hlc: 1, context: [], value: new Uint8Array(0), counter: 1, tag: 0 };
+  const change = (name: string) => ({
+    key: subscriptionKey(GROUP, uid(name)),
+    ...{ before: [], after: [entry] },
+  });
+  const about = { layer: 'peers', action: 'restored', cause: 'lost-row', wallMs: 1 } as const;
+  log.onRepair({ ...about, channel: GROUP, uid: uid('u1') });
+  log.onDurable({ changes: [change('u1'), change('u2')] } as never);
+  log.onDurable({ changes: [change('u1')] } as never);
+  await flushed(store);
+  const lines = await log.query({ limit: 9 });
+  t.deepEqual(
+    lines.map(({ action, detail }) => [action, detail]),
+    [
+      ['snapshot', '1 subscriptions'],
+      ['snapshot', '1 subscriptions'],
+      ['repair', 'peers'],
+    ],
+  );
 });
 
 test('repairs are lines too, and time limits what is found', async (t) => {
