@@ -36,7 +36,7 @@ const ROOMS = [
     'faults',
     'gateway',
   ],
-  ...['messaging', 'observability', 'runtime', 'storage'],
+  ...['messaging', 'observability', 'runtime', 'storage', 'webhooks'],
 ];
 
 /** Files that one room shows to the others: ports, messages, errors. Anything else only as a type. */

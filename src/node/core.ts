@@ -27,6 +27,7 @@ import { createSweepUpkeep, type SweepUpkeep } from './upkeep/sweep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
 import { answerProbes, probeInterest, type ProbeParts } from './upkeep/probes.ts';
 import { createSessionUpkeep, type SessionUpkeep } from './upkeep/sessions.ts';
+import { createWebhooks } from './upkeep/webhooks.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
@@ -34,6 +35,9 @@ import { Erasure } from '../storage/erasure.ts';
 import type { Store } from '../storage/port.ts';
 import type { Applied } from '../storage/replica-port.ts';
 import { ReplicatedStore } from '../storage/replica.ts';
+import type { WebhookOptions } from '../webhooks/options.ts';
+import type { WebhookSender } from '../webhooks/port.ts';
+import type { WebhookService } from '../webhooks/service.ts';
 
 /** What a node's core is made of besides its own code; the simulator brings other adapters. */
 export interface CorePorts {
@@ -47,6 +51,8 @@ export interface CorePorts {
   readonly queueBytes?: LayerFacts['queueBytes'];
   /** By the kind of connection that each opens. */
   readonly connectionDrivers?: ReadonlyMap<string, ConnectionDriver> | undefined;
+  /** Absent: no webhooks are sent. */
+  readonly webhookSender?: WebhookSender | undefined;
 }
 
 export interface CoreOptions {
@@ -55,6 +61,8 @@ export interface CoreOptions {
   readonly self: Member;
   /** The constant of the cluster: 1 for a lone node. */
   readonly slots: number;
+  /** Who is told of what happens; absent: nobody. */
+  readonly webhooks?: WebhookOptions | undefined;
   readonly replicator?: Partial<ReplicationLimits> | undefined;
   readonly intervalsMax?: number | undefined;
   readonly stagedBytesMax?: number | undefined;
@@ -116,6 +124,8 @@ export interface NodeCore {
   readonly erasure: Erasure;
   /** What the cluster keeps open for others. */
   readonly connections: ConnectionService;
+  /** Undefined where no receiver is configured. */
+  readonly webhooks: WebhookService | undefined;
   /** What a canary of this node is made of. */
   readonly probes: ProbeParts;
   /** As the roster has it. */
@@ -148,6 +158,7 @@ export async function createNodeCore(
   const self = roster.members.find((member) => member.id === options.self.id) ?? options.self;
   const routing = createRouting(options, ports, {
     ...{ replica, self, listener },
+    webhooks: (): WebhookService | undefined => webhooks,
     announce: (add, remove) => replicator!.announce(add, remove),
     upkeep: () => sessions,
     deliveries: () => parts.delivery.log.count,
@@ -172,9 +183,9 @@ export async function createNodeCore(
   const sweeping = { self: self.id, runtime, log, membership, replica, replicator, upkeep };
   const sweeps = createSweepUpkeep({ limits, forgetAfterMs }, { ...sweeping, calls, repairs });
   const { delivery, gate } = parts;
-  const connections = await createConnections(options, ports, {
-    ...{ self: self.id, replica, gate, calls },
-  });
+  const around = { self: self.id, replica, gate, calls };
+  const connections = await createConnections(options, ports, around);
+  const webhooks = await createWebhooks(options, ports, { ...around, ...parts, repairs });
   const probes = { self: self.id, runtime, calls, replication: replicator, delivery };
   answerProbes(probes);
   const diagnosis = createDiagnosis(ports, {
@@ -185,23 +196,25 @@ export async function createNodeCore(
     ...parts,
     diagnosis,
     ...{ replica, replicator, routing, self, journal, repairs, calls },
-    ...{ upkeep, sessions, sweeps, probes, erasure, connections },
-    ...lifeOf([upkeep, sessions, sweeps, erasure, connections], { gate, membership, replicator }),
+    ...{ upkeep, sessions, sweeps, probes, erasure, connections, webhooks },
+    ...lifeOf([upkeep, sessions, sweeps, erasure, connections, webhooks], {
+      ...{ gate, membership, replicator },
+    }),
   };
 }
 
 /** What watches starts when links may be opened, and ends before they are closed. */
 function lifeOf(
-  watching: readonly { start(): void; stop(): void }[],
+  watching: readonly ({ start(): void; stop(): void } | undefined)[],
   parts: { gate: WriteGate; membership: Membership; replicator: Replicator },
 ): Pick<NodeCore, 'start' | 'stop'> {
   return {
     async start() {
       await parts.replicator.start();
-      for (const each of watching) each.start();
+      for (const each of watching) each?.start();
     },
     async stop() {
-      for (const each of watching) each.stop();
+      for (const each of watching) each?.stop();
       parts.gate.stop();
       await parts.membership.stop();
       await parts.replicator.stop();
@@ -265,13 +278,14 @@ interface RoutingParts {
   readonly listener: CoreListener;
   readonly announce: Replicator['announce'];
   readonly upkeep: () => SessionUpkeep;
+  readonly webhooks: () => WebhookService | undefined;
   readonly deliveries: () => number;
 }
 
 function createRouting(
   options: CoreOptions,
   { store, log }: CorePorts,
-  { replica, self, listener, announce, upkeep, deliveries }: RoutingParts,
+  { replica, self, listener, announce, upkeep, webhooks, deliveries }: RoutingParts,
 ): RoutingIndex {
   const routing: RoutingIndex = new RoutingIndex({
     store,
@@ -289,6 +303,7 @@ function createRouting(
       }),
     onSession(session, change) {
       upkeep().onSession(session, change);
+      webhooks()?.onSession(session, change);
       listener.onSession?.(session, change);
     },
     deliveries,

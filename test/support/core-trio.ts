@@ -7,6 +7,7 @@ import { createNodeCore, type CoreOptions, type NodeCore } from '../../src/node/
 import { silentLog } from '../../src/observability/log.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import type { Store } from '../../src/storage/port.ts';
+import type { WebhookSender } from '../../src/webhooks/port.ts';
 import type { VirtualProcess } from '../../scripts/simulate/world/virtual-process.ts';
 import { TestNetwork } from '../cluster/replication/network.ts';
 import { testRuntime } from './runtime.ts';
@@ -23,9 +24,12 @@ const NAMES = ['node-1', 'node-2', 'node-3'];
 /** Three cores in this process, linked in memory, on memory stores and the real clock. */
 export async function startCoreTrio(
   t: ExecutionContext,
-  options: Partial<CoreOptions> & { readonly fanoutOf?: (index: number) => Fanout } = {},
+  options: Partial<CoreOptions> & {
+    readonly fanoutOf?: (index: number) => Fanout;
+    readonly webhookSenderOf?: (index: number) => WebhookSender;
+  } = {},
 ): Promise<{ readonly nodes: readonly TrioCore[]; readonly network: TestNetwork }> {
-  const { fanoutOf, ...rest } = options;
+  const { fanoutOf, webhookSenderOf, ...rest } = options;
   const network = new TestNetwork();
   const members = NAMES.map(toMember);
   const nodes = await Promise.all(
@@ -39,6 +43,7 @@ export async function startCoreTrio(
           membership: new StaticMembership({ members, slots: 32 }),
           transport: network.transport(self.id, process),
           fanout: fanoutOf?.(index) ?? { deliver: () => {}, notify: () => {} },
+          webhookSender: webhookSenderOf?.(index),
         },
         { onRebuildNeeded: () => {} },
       );

@@ -7,6 +7,7 @@ import { silentLog, type Log } from '../../src/observability/log.ts';
 import { testRuntime } from './runtime.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import type { Store } from '../../src/storage/port.ts';
+import type { WebhookSender } from '../../src/webhooks/port.ts';
 import { uid } from './ids.ts';
 
 /** A transport of a node that has no peers. */
@@ -74,12 +75,13 @@ export interface LoneOptions extends Partial<CoreOptions> {
   readonly log?: Log | undefined;
   /** Instead of the one that fills `deliveries`. */
   readonly fanout?: Fanout | undefined;
+  readonly webhookSender?: WebhookSender | undefined;
 }
 
 /** The core of a lone node on a memory store, with the real clock. */
 export async function startLoneCore(
   location = new MemoryStoreLocation({ runtime: testRuntime }),
-  { log = silentLog, fanout: other, ...options }: LoneOptions = {},
+  { log = silentLog, fanout: other, webhookSender, ...options }: LoneOptions = {},
 ): Promise<LoneCore> {
   const id = parseMemberId('n1');
   if (!id.ok) throw new Error(id.error);
@@ -105,7 +107,7 @@ export async function startLoneCore(
       membership: new StaticMembership({ members: [self], slots: 1 }),
       transport: noPeers,
       fanout: other ?? fanout,
-      log,
+      ...{ log, webhookSender },
     },
     { onRebuildNeeded: () => {} },
   );
