@@ -2,7 +2,8 @@ import type { Dot } from '../core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 
 /** What an audit compares; where a divergence was found. */
-export type Layer = 'peers' | 'disk' | 'index' | 'sockets' | 'interest' | 'client' | 'canary';
+export type Layer =
+  'peers' | 'disk' | 'index' | 'sockets' | 'interest' | 'client' | 'canary' | 'messages';
 
 /**
  * What was done about a divergence.

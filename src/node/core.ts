@@ -11,6 +11,7 @@ import type { MemberId } from '../core/ids.ts';
 import type { Member, Roster } from '../core/member.ts';
 import type { SessionLists } from '../messaging/channel-lists.ts';
 import type { Delivery } from '../messaging/delivery.ts';
+import type { IntegrityCheck } from '../messaging/conversations/integrity.ts';
 import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
 import { Presence } from '../messaging/presence.ts';
 import { RoutingIndex } from '../messaging/routing-index.ts';
@@ -120,6 +121,8 @@ export interface NodeCore {
   readonly calls: LinkCalls;
   /** What keeps index and sockets equal to the disk. */
   readonly sessions: SessionUpkeep;
+  /** What finds messages that the users they are for do not see. */
+  readonly integrity: IntegrityCheck;
   /** What takes recalled content out of the store's files. */
   readonly erasure: Erasure;
   /** What the cluster keeps open for others. */
@@ -197,7 +200,7 @@ export async function createNodeCore(
     diagnosis,
     ...{ replica, replicator, routing, self, journal, repairs, calls },
     ...{ upkeep, sessions, sweeps, probes, erasure, connections, webhooks },
-    ...lifeOf([upkeep, sessions, sweeps, erasure, connections, webhooks], {
+    ...lifeOf([upkeep, sessions, sweeps, erasure, connections, parts.integrity, webhooks], {
       ...{ gate, membership, replicator },
     }),
   };

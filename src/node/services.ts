@@ -5,6 +5,8 @@ import { SEPARATOR, type RowKey } from '../core/row-key.ts';
 import type { SlotNumber } from '../core/sequence.ts';
 import { SessionLists } from '../messaging/channel-lists.ts';
 import { ConversationService } from '../messaging/conversations/conversations.ts';
+import { IntegrityCheck } from '../messaging/conversations/integrity.ts';
+import { hideOnLeaving } from '../messaging/conversations/leaving.ts';
 import type { Conversations } from '../messaging/conversations/port.ts';
 import { ConversationNotices } from '../messaging/conversations/notices.ts';
 import { ChannelHistory } from '../messaging/history/history.ts';
@@ -23,6 +25,7 @@ import { StoredMessages } from '../messaging/stored-messages.ts';
 import { SubscriptionService } from '../messaging/subscriptions.ts';
 import { SubscriptionTable } from '../messaging/subscription-table.ts';
 import { WriteGate } from '../messaging/write-gate.ts';
+import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { ReplicaListener } from '../storage/replica-port.ts';
@@ -36,6 +39,9 @@ import type { Repairs } from './upkeep.ts';
 const CATCHING_UP_FACT = 'catching-up';
 
 const RECALL_WINDOW_MS = 120_000;
+const INTEGRITY_MS = 60_000;
+/** Three sweeps: what a peer has comes back by itself, with its own dot. */
+const INTEGRITY_GRACE_MS = 30_000;
 
 /** The order of an operation: on disk, then who may send, who receives, and only then the message. */
 export function tellInOrder(parts: {
@@ -69,18 +75,7 @@ function channelOf(key: RowKey): ChannelKey {
   return key.slice(3, key.indexOf(SEPARATOR, 3)) as ChannelKey;
 }
 
-/** Messaging over one replica: who may write, who subscribes, who publishes, who is told. */
-export function createServices(
-  options: CoreOptions & { readonly numbering: SlotNumber },
-  { runtime, store, fanout }: CorePorts,
-  parts: {
-    replica: ReplicatedStore;
-    replicator: Replicator;
-    routing: RoutingIndex;
-    journal: OperationLog;
-    repairs: Repairs;
-  },
-): {
+interface ServiceParts {
   services: Services;
   outcomes: Outcomes;
   permissions: SendPermissions;
@@ -90,7 +85,21 @@ export function createServices(
   copies: LateCopies;
   gate: WriteGate;
   table: SubscriptionTable;
-} {
+  integrity: IntegrityCheck;
+}
+
+/** Messaging over one replica: who may write, who subscribes, who publishes, who is told. */
+export function createServices(
+  options: CoreOptions & { readonly numbering: SlotNumber },
+  { runtime, store, fanout, log }: CorePorts,
+  parts: {
+    replica: ReplicatedStore;
+    replicator: Replicator;
+    routing: RoutingIndex;
+    journal: OperationLog;
+    repairs: Repairs;
+  },
+): ServiceParts {
   const { replica, replicator, routing, journal, repairs } = parts;
   const outcomes = new Outcomes();
   const channelsMax = options.channelsCachedMax ?? 100_000;
@@ -128,11 +137,14 @@ export function createServices(
     onMissed: (missed) => repairs.clientMissed(missed, runtime.clock.wallMs()),
   });
   const facts = { clock: runtime.clock, livePeers: () => replicator.livePeers(), journal };
-  const past = createPast(options, { store, replica, replicator, directory, gate, runtime, table });
-  const inner = { subscriptions, publisher, directory, sessions: routing, lists, ...past };
+  const { integrity, ...past } = createPast(options, {
+    ...{ store, replica, replicator, directory, gate, runtime, table, repairs, log },
+  });
+  const services = { publisher, directory, sessions: routing, lists, ...past };
+  const leaving = hideOnLeaving(subscriptions, past.conversations);
   return {
-    services: countOutcomes(inner, outcomes, facts),
-    ...{ outcomes, permissions, delivery, lists, gate, table },
+    services: countOutcomes({ ...services, subscriptions: leaving }, outcomes, facts),
+    ...{ outcomes, permissions, delivery, lists, gate, table, integrity },
     notices: [
       new RecallNotices(fanout),
       new ConversationNotices({ ...past, fanout, sessions: routing, clock: runtime.clock }),
@@ -154,6 +166,8 @@ interface PastParts {
   readonly gate: WriteGate;
   readonly runtime: Runtime;
   readonly table: SubscriptionTable;
+  readonly repairs: Repairs;
+  readonly log: Log;
 }
 
 function createGate(
@@ -172,19 +186,30 @@ function createGate(
   });
 }
 
-/** What reads stored messages, takes them back, and says what of them was read. */
+type Past = Pick<Services, 'history' | 'recalls'> & {
+  readonly conversations: Conversations;
+  readonly integrity: IntegrityCheck;
+};
+
+/** What reads stored messages, takes them back, says what of them was read, and by whom they are seen. */
 function createPast(
-  { recallWindowMs: windowMs = () => RECALL_WINDOW_MS, secondDiskTimeoutMs = 5_000 }: CoreOptions,
+  {
+    recallWindowMs: windowMs = () => RECALL_WINDOW_MS,
+    secondDiskTimeoutMs = 5_000,
+    auditPace = 1,
+  }: CoreOptions,
   { replicator: replication, ...parts }: PastParts,
-): Pick<Services, 'history' | 'recalls'> & { readonly conversations: Conversations } {
+): Past {
   const { store, replica, runtime } = parts;
   const { clock } = runtime;
   const conversations = new ConversationService({ ...parts, clock });
   replica.addListener(conversations.listener());
+  const pace = { intervalMs: INTEGRITY_MS / auditPace, graceMs: INTEGRITY_GRACE_MS / auditPace };
   return {
     conversations,
     history: new ChannelHistory({ store, replica, clock }),
     recalls: new RecallService({ ...parts, replication, windowMs, secondDiskTimeoutMs }),
+    integrity: new IntegrityCheck({ ...parts, ...pace, conversations }),
   };
 }
 

@@ -9,7 +9,11 @@ import { liveEntries, type Row } from '../row.ts';
 export function renewalOf(row: Row): Uint8Array {
   if (row.length === 0) return EMPTY_VALUE;
   const since = sinceOf(row);
-  if (since === undefined) return EMPTY_VALUE;
+  return since === undefined ? EMPTY_VALUE : valueSince(since);
+}
+
+/** Of a subscription that is written later than it began. */
+export function valueSince(since: Hlc): Uint8Array {
   const value = new Uint8Array(8);
   new DataView(value.buffer).setFloat64(0, since);
   return value;

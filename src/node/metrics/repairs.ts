@@ -26,6 +26,7 @@ const KNOWN: readonly (readonly [Layer, RepairAction, ...string[]])[] = [
   ['sockets', 'rebuilt', 'count-wrong'],
   ['interest', 'rebuilt', 'copy-altered'],
   ['client', 'applied', 'messages-missed'],
+  ['messages', 'rebuilt', 'membership-missing', 'conversation-missing'],
   ['canary', 'alarm', 'own-path-silent', 'peer-path-silent'],
 ];
 
