@@ -23,11 +23,12 @@ export interface FanoutOptions {
  * group
  * has one view, a person channel one for each of its users, who see the other's uid. WKProto
  * sessions
- * get their own encryption and so are served one by one.
+ * get their own encryption and so are served one by one, as is who has seen more than this node.
  */
 export class GatewayFanout implements Fanout, FanoutMembers {
   readonly #options: FanoutOptions;
-  readonly #wkSessions = new Map<ChannelKey, Set<ClientSession>>();
+  /** WKProto's, and those that are ahead of this node. */
+  readonly #alone = new Map<ChannelKey, Set<ClientSession>>();
   /** Known to the index, and joining what it says with the reply to connect. */
   readonly #opening = new Set<ClientSession>();
 
@@ -42,7 +43,7 @@ export class GatewayFanout implements Fanout, FanoutMembers {
   deliver(delivery: Delivery): void {
     const { channel } = delivery;
     const wanted = this.#options.registry.sessionsIn(channel);
-    const { size: keyed = 0 } = this.#wkSessions.get(channel) ?? {};
+    const { size: keyed = 0 } = this.#alone.get(channel) ?? {};
     if (channel.startsWith('1/')) {
       if (this.#memberCount(channel) !== wanted) this.#putRight(channel, wanted);
       this.#publishViews(delivery);
@@ -55,7 +56,7 @@ export class GatewayFanout implements Fanout, FanoutMembers {
       }
       this.#publish(delivery, { topic: channel, channelId: channelIdOf(channel), members });
     }
-    const served = this.#wkSessions.get(channel);
+    const served = this.#alone.get(channel);
     if (served) this.#deliverOneByOne(delivery, served);
   }
 
@@ -74,6 +75,10 @@ export class GatewayFanout implements Fanout, FanoutMembers {
     const { server } = this.#options;
     for (const { topic, channelId } of viewsOf(channel)) {
       if (server.memberCount(topic) > 0) server.publish(topic, encodeEvent(eventFor(channelId)));
+    }
+    for (const session of this.#alone.get(channel) ?? []) {
+      if (session.wk) continue;
+      session.send(encodeEvent(eventFor(channelIdFor(channel, session.uid))));
     }
   }
 
@@ -95,33 +100,36 @@ export class GatewayFanout implements Fanout, FanoutMembers {
   }
 
   has(session: ClientSession, channel: ChannelKey): boolean {
-    if (session.wk) return this.#wkSessions.get(channel)?.has(session) ?? false;
+    if (aloneIn(session)) return this.#alone.get(channel)?.has(session) ?? false;
     return session.socket.isIn(topicOf(channel, session.uid));
   }
 
   channelsOf(session: ClientSession): readonly ChannelKey[] {
-    return session.wk ? [...session.wk.channels] : session.socket.topics().map(channelOfTopic);
+    const alone = aloneIn(session);
+    return alone ? [...alone] : session.socket.topics().map(channelOfTopic);
   }
 
   join(session: ClientSession, channel: ChannelKey): void {
-    if (!session.wk) {
+    const alone = aloneIn(session);
+    if (!alone) {
       session.socket.join(topicOf(channel, session.uid));
       return;
     }
-    session.wk.channels.add(channel);
-    const sessions = this.#wkSessions.get(channel);
+    alone.add(channel);
+    const sessions = this.#alone.get(channel);
     if (sessions) sessions.add(session);
-    else this.#wkSessions.set(channel, new Set([session]));
+    else this.#alone.set(channel, new Set([session]));
   }
 
   leave(session: ClientSession, channel: ChannelKey): void {
-    if (!session.wk) {
+    const alone = aloneIn(session);
+    if (!alone) {
       session.socket.leave(topicOf(channel, session.uid));
       return;
     }
-    session.wk.channels.delete(channel);
-    const sessions = this.#wkSessions.get(channel);
-    if (sessions?.delete(session) && sessions.size === 0) this.#wkSessions.delete(channel);
+    alone.delete(channel);
+    const sessions = this.#alone.get(channel);
+    if (sessions?.delete(session) && sessions.size === 0) this.#alone.delete(channel);
   }
 
   /** What waits to be sent to a session; undefined where it has gone. */
@@ -131,12 +139,19 @@ export class GatewayFanout implements Fanout, FanoutMembers {
 
   /** A socket leaves its topics by itself when it closes. */
   forget(session: ClientSession): void {
-    for (const channel of session.wk?.channels ?? []) this.leave(session, channel);
+    for (const channel of aloneIn(session) ?? []) this.leave(session, channel);
+  }
+
+  endFilter(session: ClientSession): void {
+    const channels = [...(session.ahead?.channels ?? [])];
+    this.forget(session);
+    session.ahead = undefined;
+    for (const channel of channels) this.join(session, channel);
   }
 
   #memberCount(channel: ChannelKey): number {
     const { server } = this.#options;
-    const wk = this.#wkSessions.size === 0 ? 0 : (this.#wkSessions.get(channel)?.size ?? 0);
+    const wk = this.#alone.size === 0 ? 0 : (this.#alone.get(channel)?.size ?? 0);
     if (!channel.startsWith('1/') || !personsOf(channel)) return server.memberCount(channel) + wk;
     const views = [LEFT, RIGHT, OTHER].map((view) => server.memberCount(channel + view));
     return views.reduce((sum, count) => sum + count, wk);
@@ -181,10 +196,15 @@ export class GatewayFanout implements Fanout, FanoutMembers {
   #deliverOneByOne(delivery: Delivery, sessions: ReadonlySet<ClientSession>): void {
     for (const session of sessions) {
       if (session.id === delivery.exceptSession) continue;
-      this.#options.counters.deliveries += 1;
-      session.send(encodeFor(session, delivery));
+      if (session.ahead && !session.ahead.filter.passes(delivery)) continue;
+      this.deliverTo(session, delivery);
     }
   }
+}
+
+/** The channels of one that is served by itself. */
+function aloneIn({ wk, ahead }: ClientSession): Set<ChannelKey> | undefined {
+  return wk?.channels ?? ahead?.channels;
 }
 
 interface View {

@@ -2,12 +2,13 @@ import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
 import { decodeMessage, type Message } from '../core/kinds/message.ts';
 import { firstOf, payloadHash, sendKeysOf } from '../core/kinds/send-key.ts';
 import type { Operation } from '../core/operation.ts';
-import { RECALL, type Row } from '../core/row.ts';
+import { RECALL, type Entry, type Row } from '../core/row.ts';
 import { messageKey, sendKeyKey, splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 import type { Applied, Change } from '../storage/replica-port.ts';
 import type { ChannelHeads } from './channel-heads.ts';
 import type { MessageIds } from './message-ids.ts';
+import type { RecentMessages } from './resume/recent-messages.ts';
 import { DeliveryLog } from './delivery-log.ts';
 import type { Fanout } from './port.ts';
 
@@ -19,6 +20,8 @@ export interface DeliveryOptions {
   readonly read?: ((key: RowKey) => Row) | undefined;
   /** Told of the ids that peers bring back. */
   readonly messageIds?: Pick<MessageIds, 'observe'> | undefined;
+  /** Told of each stored message, for clients that come back. */
+  readonly recent?: Pick<RecentMessages, 'note'> | undefined;
 }
 
 /** What the publisher knows of its own message, so that it is not decoded again. */
@@ -108,7 +111,7 @@ export class Delivery {
       if (change.restored) continue;
       if (!own && isRepeat(channel, message, changes)) continue;
       if (!operation && this.#isCopy(channel, { message, actor: entry.actor }, changes)) continue;
-      this.deliver(channel, message, outgoing?.exceptSession);
+      this.#deliverStored(channel, entry, { message, exceptSession: outgoing?.exceptSession });
     }
     if (own && operation) this.#outgoing.delete(nameOf(operation));
   }
@@ -135,12 +138,23 @@ export class Delivery {
     });
   }
 
+  /** A message that is not stored. */
   deliver(channel: ChannelKey, message: Message, exceptSession: number | undefined): void {
-    const prevSeq =
-      message.messageSeq === 0 ? 0 : this.#heads.delivered(channel, message.messageSeq);
     this.#delivered += 1;
-    if (message.messageSeq !== 0) this.log.note(channel, message.messageSeq, exceptSession);
-    this.#fanout.deliver({ channel, message, prevSeq, exceptSession });
+    this.#fanout.deliver({ channel, message, prevSeq: 0, exceptSession });
+  }
+
+  #deliverStored(channel: ChannelKey, written: Entry, { message, exceptSession }: Outgoing): void {
+    const { messageSeq } = message;
+    const prevSeq = this.#heads.delivered(channel, messageSeq);
+    this.#delivered += 1;
+    this.log.note(channel, messageSeq, exceptSession);
+    this.#options.recent?.note(channel, {
+      messageSeq,
+      actor: written.actor,
+      counter: written.counter,
+    });
+    this.#fanout.deliver({ channel, message, prevSeq, exceptSession, written });
   }
 
   onTransient(channel: ChannelKey, _sender: Uid, value: Uint8Array): void {

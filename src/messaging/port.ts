@@ -3,10 +3,12 @@ import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import type { Outcome, ReasonCode } from '../core/reason-code.ts';
 import type { ChannelSettings } from '../core/kinds/channel.ts';
 import type { Message } from '../core/kinds/message.ts';
+import type { Entry } from '../core/row.ts';
 import type { DenyReason } from '../core/row-key.ts';
 import type { Conversations } from './conversations/port.ts';
 import type { History } from './history/port.ts';
 import type { Recalls } from './recall/port.ts';
+import type { Resumes } from './resume/port.ts';
 
 /** Who asks, for permissions and the operation log. */
 export type Cause = 'client' | 'http' | 'admin' | 'system';
@@ -223,6 +225,8 @@ export interface Delivery {
   readonly prevSeq: number;
   /** Gets the acknowledgement only. */
   readonly exceptSession?: number | undefined;
+  /** The write that stored it, where one did. */
+  readonly written?: Pick<Entry, 'actor' | 'counter'> | undefined;
 }
 
 export interface ClientEvent {
@@ -270,4 +274,6 @@ export interface Services {
   readonly conversations?: Conversations | undefined;
   readonly history?: History | undefined;
   readonly recalls?: Recalls | undefined;
+  /** Absent: clients that come back are told that nothing can be resumed. */
+  readonly resumes?: Resumes | undefined;
 }

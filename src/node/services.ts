@@ -32,6 +32,7 @@ import type { ReplicaListener } from '../storage/replica-port.ts';
 import { ASIDE_FACT } from '../storage/rebuild.ts';
 import type { ReplicatedStore } from '../storage/replica.ts';
 import type { CoreListener, CoreOptions, CorePorts } from './core.ts';
+import { createResumes } from './resumes.ts';
 import { countOutcomes, Outcomes } from './outcomes.ts';
 import type { Repairs } from './upkeep.ts';
 
@@ -107,8 +108,9 @@ export function createServices(
   const gate = createGate(options, store, { replica, replicator });
   const heads = new ChannelHeads(store, channelsMax);
   const messageIds = new MessageIds({ replica, runtime, slot: options.numbering.slot });
+  const { recent, resumes } = createResumes({ runtime, log }, { replica, routing });
   const delivery = new Delivery({
-    ...{ heads, fanout, store, messageIds },
+    ...{ heads, fanout, store, messageIds, recent },
     read: (key) => replica.read(key),
   });
   const directory = new DirectoryService({ replica, gate, journal });
@@ -140,7 +142,7 @@ export function createServices(
   const { integrity, ...past } = createPast(options, {
     ...{ store, replica, replicator, directory, gate, runtime, table, repairs, log },
   });
-  const services = { publisher, directory, sessions: routing, lists, ...past };
+  const services = { publisher, directory, sessions: routing, lists, resumes, ...past };
   const leaving = hideOnLeaving(subscriptions, past.conversations);
   return {
     services: countOutcomes({ ...services, subscriptions: leaving }, outcomes, facts),

@@ -8,6 +8,7 @@ export type ClientFrame =
   | SubscriptionFrame
   | { readonly kind: 'ping'; readonly ref: Ref }
   | SyncFrame
+  | ResumeFrame
   | PastFrame
   | { readonly kind: 'recvack' }
   | { readonly kind: 'disconnect'; readonly reason: string };
@@ -31,6 +32,22 @@ export interface ConnectFrame {
   readonly clientTimestampMs: number;
   /** The client compares its channels with a digest in the answers to its pings. */
   readonly digest?: boolean;
+  /** The client wants tokens, and goes on where it was by the one it has; empty for none. */
+  readonly resume?: { readonly token: string; readonly seen: readonly string[] } | undefined;
+}
+
+/** What was missed in one channel that was too much for the answer to connect, page by page. */
+export interface ResumeFrame {
+  readonly kind: 'resume';
+  readonly ref: Ref;
+  readonly channelId: string;
+  readonly channelType: number;
+  /** The one that the connect had. */
+  readonly token: string;
+  /** As the page before, or the answer to connect, said. */
+  readonly cursor: string;
+  /** Ids of messages that came after the token was given. */
+  readonly seen: readonly string[];
 }
 
 /** A client that differs: asks for the channels of some buckets, or for what it missed in one channel. */

@@ -48,12 +48,15 @@ export interface ConnectResult {
   readonly serverVersion: number;
   readonly timeDiffMs: number;
   readonly nodeId: bigint;
+  /** Of a client that resumes; ours. */
+  readonly resume?: unknown;
 }
 
 export function encodeConnectResult(id: RequestId, result: ConnectResult): string {
+  const resume = result.resume === undefined ? '' : `,"resume":${JSON.stringify(result.resume)}`;
   return (
     `{"jsonrpc":"2.0","id":${quote(id)},"result":{"serverVersion":${result.serverVersion}` +
-    `,"timeDiff":${result.timeDiffMs},"reasonCode":1,"nodeId":${result.nodeId}}}`
+    `,"timeDiff":${result.timeDiffMs},"reasonCode":1,"nodeId":${result.nodeId}${resume}}}`
   );
 }
 
@@ -112,16 +115,25 @@ export function encodeMissed(id: RequestId, frames: readonly string[], more: boo
   );
 }
 
+/** As `encodeMissed`; `next`: the cursor of the next page, empty after the last. */
+export function encodeResumePage(id: RequestId, frames: readonly string[], next: string): string {
+  return (
+    `{"jsonrpc":"2.0","id":${quote(id)}` +
+    `,"result":{"messages":[${frames.join(',')}],"cursor":"${next}","more":${next !== ''}}}`
+  );
+}
+
 /** Any other answer: of nothing that is frequent. */
 export function encodeResult(id: RequestId, result: unknown): string {
   return `{"jsonrpc":"2.0","id":${quote(id)},"result":${JSON.stringify(result)}}`;
 }
 
-export function encodePong(id: RequestId, digest?: string): string {
-  if (digest !== undefined) {
-    return `{"jsonrpc":"2.0","id":${quote(id)},"result":{"digest":"${digest}"}}`;
-  }
-  return `{"jsonrpc":"2.0","id":${quote(id)},"result":{}}`;
+/** `resume`: a token. Neither needs quoting. */
+export function encodePong(id: RequestId, digest?: string, resume?: string): string {
+  const parts: string[] = [];
+  if (digest !== undefined) parts.push(`"digest":"${digest}"`);
+  if (resume !== undefined) parts.push(`"resume":"${resume}"`);
+  return `{"jsonrpc":"2.0","id":${quote(id)},"result":{${parts.join(',')}}}`;
 }
 
 export interface RecvView {

@@ -8,6 +8,7 @@ import {
   type Fields,
 } from './json-rpc-fields.ts';
 import { parsePast } from './json-rpc-past.ts';
+import { parseResume, resumeOf } from './json-rpc-resume.ts';
 import { SETTING, SUBSCRIBE, TEXT_LENGTH_MAX, UNSUBSCRIBE } from './frame.ts';
 import type { ClientFrame, ConnectFrame, SendFrame, SubscriptionAction } from './frame.ts';
 import type { RequestId, SubscriptionFrame } from './frame.ts';
@@ -81,6 +82,8 @@ function parseMethod(
       return { kind: 'ping', ref: id };
     case 'sync':
       return parseSync(id, params);
+    case 'resume':
+      return parseResume(needId(id), params);
     case 'disconnect':
       return { kind: 'disconnect', reason: text(params, 'reason', '') };
     case 'subscribe':
@@ -102,6 +105,7 @@ function parseConnect(id: RequestId | undefined, params: Fields): ConnectFrame {
     deviceFlag: integer(params, 'deviceFlag', { fallback: 0, max: 255 }),
     clientTimestampMs: integer(params, 'clientTimestamp', { fallback: 0, max: 1e15 }),
     digest: params['digest'] === true,
+    ...(params['resume'] !== undefined && { resume: resumeOf(params) }),
   };
 }
 

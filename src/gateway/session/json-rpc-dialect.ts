@@ -39,9 +39,9 @@ export const jsonRpcDialect: Dialect = {
     session.malformed(unknown ? 'unknown-method' : 'malformed');
   },
 
-  acceptConnect(session, ref, timeDiffMs) {
+  acceptConnect(session, ref, accepted) {
     const { nodeId } = session.room;
-    const result = { serverVersion: WK_VERSION_MAX, timeDiffMs, nodeId };
+    const result = { serverVersion: WK_VERSION_MAX, nodeId, ...accepted };
     session.send(encodeConnectResult(needed(ref), result));
   },
 
@@ -87,8 +87,11 @@ export const jsonRpcDialect: Dialect = {
 
   pong(session, ref) {
     if (ref === undefined) return;
-    const digest = session.digest ? session.room.services.lists?.digest(session) : undefined;
-    session.send(encodePong(ref, digest));
+    const { lists, resumes } = session.room.services;
+    const digest = session.digest ? lists?.digest(session) : undefined;
+    const token = session.resumes ? resumes?.token(session.uid) : undefined;
+    session.send(encodePong(ref, digest, token));
+    session.endFilter();
   },
 
   refuseFrame(session, ref, refusal) {

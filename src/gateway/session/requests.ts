@@ -14,6 +14,7 @@ import type {
 } from '../codec/frame.ts';
 import { CLOSE, type ClientSession } from './session.ts';
 import { handlePast } from './past.ts';
+import { answerPage, startResume } from './resume.ts';
 import { handleSync } from './sync.ts';
 
 /** What a client may leave set in a message: the other bits speak of one connection only. */
@@ -29,7 +30,7 @@ export function handleConnect(session: ClientSession, frame: ConnectFrame): void
   const { uid, level } = admitted.value;
   session.identify(uid, frame, level);
   if (level === 1) kickOlder(session);
-  session.attach().then(
+  attachFor(session, frame).then(
     () => finishConnect(session, frame),
     (error: unknown) => {
       session.room.log.error('a session could not be attached', {
@@ -40,6 +41,12 @@ export function handleConnect(session: ClientSession, frame: ConnectFrame): void
       refuseConnect(session, frame, refuse(REASON.systemError, 'the server could not connect you'));
     },
   );
+}
+
+/** One that comes back may be told of what was written before this node started. */
+async function attachFor(session: ClientSession, { resume }: ConnectFrame): Promise<void> {
+  if (resume) await session.room.services.resumes?.ready();
+  await session.attach();
 }
 
 /** The row of a token may be unreadable while a disk is failing. */
@@ -85,7 +92,9 @@ function finishConnect(session: ClientSession, frame: ConnectFrame): void {
     frame.clientTimestampMs === 0
       ? 0
       : Math.round(session.room.runtime.clock.wallMs() - frame.clientTimestampMs);
-  session.dialect!.acceptConnect(session, frame.ref, timeDiffMs);
+  const resumed = startResume(session, frame);
+  session.dialect!.acceptConnect(session, frame.ref, { timeDiffMs, resume: resumed?.view });
+  for (const each of resumed?.deliveries ?? []) session.room.members.deliverTo(session, each);
   session.connected();
 }
 
@@ -110,6 +119,8 @@ export function handleFrame(session: ClientSession, frame: ClientFrame): void {
       return session.dialect!.pong(session, frame.ref);
     case 'sync':
       return handleSync(session, frame, channelFor);
+    case 'resume':
+      return answerPage(session, frame, channelFor);
     case 'past':
       return handlePast(session, frame, channelFor);
     case 'subscription':

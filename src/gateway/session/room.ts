@@ -33,6 +33,8 @@ export interface FanoutMembers {
   /** Between the connect frame and its reply: the session takes part in no fan-out yet. */
   opens(session: ClientSession): void;
   opened(session: ClientSession): void;
+  /** To the topics of all others from the channels of its own. */
+  endFilter(session: ClientSession): void;
   has(session: ClientSession, channel: ChannelKey): boolean;
   channelsOf(session: ClientSession): readonly ChannelKey[];
   deliverTo(session: ClientSession, delivery: Delivery): void;

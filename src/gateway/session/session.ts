@@ -4,7 +4,7 @@ import type { Delivery, RoutedSession } from '../../messaging/port.ts';
 import type { ClientFrame, ConnectFrame } from '../codec/frame.ts';
 import type { FrameErrorKind } from '../counters.ts';
 import type { Socket } from '../socket-server/port.ts';
-import type { Dialect, WkState } from './dialect.ts';
+import type { Ahead, Dialect, WkState } from './dialect.ts';
 import { fullBucket, refill } from './rate.ts';
 import { handleConnect, handleFrame } from './requests.ts';
 import type { SessionRoom } from './room.ts';
@@ -48,6 +48,10 @@ export class ClientSession implements RoutedSession {
   /** Requests without an answer yet. */
   pending = 0;
   wk: WkState | undefined = undefined;
+  /** It gets a resume token with the answers to its pings. */
+  resumes = false;
+  /** It has seen more than this node: it is served by itself until the node has caught up. */
+  ahead: Ahead | undefined = undefined;
   #attached = false;
   #badFrames = 0;
   #frameTokens: number;
@@ -204,6 +208,11 @@ export class ClientSession implements RoutedSession {
 
   deliver(delivery: Delivery): void {
     if (this.state === 'CONNECTED') this.room.members.deliverTo(this, delivery);
+  }
+
+  /** It takes part in the fan-out of all others as soon as there is nothing to keep from it. */
+  endFilter(): void {
+    if (this.ahead?.filter.isDone()) this.room.members.endFilter(this);
   }
 
   send(frame: Uint8Array | string): void {

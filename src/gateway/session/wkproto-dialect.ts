@@ -50,7 +50,7 @@ export const wkprotoDialect: Dialect = {
     }
   },
 
-  acceptConnect(session, _ref, timeDiffMs) {
+  acceptConnect(session, _ref, { timeDiffMs }) {
     connack(session, REASON.success, timeDiffMs);
   },
 
