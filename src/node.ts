@@ -28,10 +28,12 @@ import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
 import { createFaultPorts, type FaultPorts } from './node/faults.ts';
 import { countRepairs } from './node/metrics/repairs.ts';
+import { wireWebhooks } from './node/metrics/webhooks.ts';
 import type { Log } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import type { Runtime } from './runtime/port.ts';
 import { StoreError } from './storage/errors.ts';
+import { HttpWebhookSender } from './webhooks/http-sender.ts';
 import type { Store, StoreLocation } from './storage/port.ts';
 
 export interface NodePorts {
@@ -110,6 +112,8 @@ class HoldfastNode implements Node {
       onReadError: (name, error) => log.warn('a metric cannot be read', { name, error }),
     });
     wireMetrics(this.#metrics, () => this.#measured());
+    const receivers = config.webhooks.endpoints.map(({ name }) => name);
+    wireWebhooks(this.#metrics, receivers, () => this.#life?.core.webhooks);
   }
 
   async start(): Promise<void> {
@@ -163,6 +167,7 @@ class HoldfastNode implements Node {
         ...{ runtime, store },
         ...{ membership: faults.membership, transport: faults.transport },
         fanout: gateway.fanout,
+        webhookSender: new HttpWebhookSender(runtime.timers),
         queueBytes: ({ id }) => gateway.fanout.queueBytes(id),
         log: log.child({ room: 'core' }),
       },

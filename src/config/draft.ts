@@ -16,7 +16,9 @@ export class Draft {
     let section = this.root;
     for (const step of path.slice(0, -1)) {
       const inner = section[step];
-      section = isSection(inner) ? inner : (section[step] = {});
+      // Items of a list are reached by their numbers, as keys are by their names.
+      if (isSection(inner) || Array.isArray(inner)) section = inner as Section;
+      else section = section[step] = {};
     }
     section[path.at(-1) ?? ''] = value;
     this.#origins.set(path.join('.'), origin);

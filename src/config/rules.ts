@@ -16,7 +16,17 @@ const LISTENERS = ['client', 'http', 'admin', 'peer'] as const;
 type Listener = (typeof LISTENERS)[number];
 
 export function checkRules(config: RawConfig, originOf: (path: Path) => Origin): ConfigProblem[] {
-  return [openToStrangers, reachable, distinctPorts, members, ownEntry, slots, identity, limits]
+  return [
+    openToStrangers,
+    reachable,
+    distinctPorts,
+    members,
+    ownEntry,
+    slots,
+    identity,
+    limits,
+    webhooks,
+  ]
     .flatMap((rule: Rule) => rule(config))
     .map((breach) => ({
       path: breach.path.join('.'),
@@ -176,6 +186,27 @@ function limits(config: RawConfig): Breach[] {
       found: String(value),
       allowed: `at least ${of}, which is ${floor}`,
     }));
+}
+
+/** Receivers have names of their own, and what they get is signed. */
+function webhooks({ webhooks: { endpoints, secret, ...rest } }: RawConfig): Breach[] {
+  const breaches = endpoints.flatMap((endpoint, index): Breach[] => {
+    const path = ['webhooks', 'endpoints', index];
+    const found: Breach[] = [];
+    if (endpoints.findIndex(({ name }) => name === endpoint.name) !== index) {
+      const allowed = 'a name of its own for each receiver';
+      found.push({ path: [...path, 'name'], found: JSON.stringify(endpoint.name), allowed });
+    }
+    if (endpoint.secret.length === 0 && secret.length === 0) {
+      const allowed = 'a secret to sign with, here or as webhooks.secret';
+      found.push({ path: [...path, 'secret'], found: 'nothing', allowed });
+    }
+    return found;
+  });
+  if (rest.backoff_max_ms >= rest.backoff_min_ms) return breaches;
+  const allowed = `at least webhooks.backoff_min_ms, which is ${rest.backoff_min_ms}`;
+  const path = ['webhooks', 'backoff_max_ms'];
+  return [...breaches, { path, found: String(rest.backoff_max_ms), allowed }];
 }
 
 function hasOwnEntry(config: RawConfig): boolean {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { MEMBERS_MAX } from '../core/member.ts';
+import { WEBHOOK_EVENTS } from '../webhooks/port.ts';
 import * as field from './field.ts';
 
 const KB = 1024;
@@ -121,6 +122,31 @@ const messages = field.section({
     .prefault({}),
 });
 
+const webhookEndpoint = field.section({
+  name: memberId(),
+  url: field.url(['http', 'https'], 'https://backend.example.com/holdfast'),
+  events: field
+    .listOf(field.choice(WEBHOOK_EVENTS), { max: WEBHOOK_EVENTS.length, what: 'events' })
+    .min(1, { error: 'at least one event' })
+    .default([...WEBHOOK_EVENTS]),
+  secret: field.secret(),
+  timeout_ms: field.milliseconds(100, 120_000).default(10_000),
+});
+
+const webhooks = field.section({
+  endpoints: field.listOf(webhookEndpoint, { max: 16, what: 'receivers' }).default([]),
+  secret: field.secret(),
+  queue_events_max: field.integer({ from: 100, to: 1e6, unit: 'events' }).default(100_000),
+  batch_events_max: field.integer({ from: 1, to: 200, unit: 'events' }).default(100),
+  batch_wait_ms: field.milliseconds(0, 10_000).default(20),
+  backoff_min_ms: field.milliseconds(10, 600_000).default(500),
+  backoff_max_ms: field.milliseconds(10, 3_600_000).default(60_000),
+  refusals_max: field.integer({ from: 1, to: 100, unit: 'answers' }).default(5),
+  dead_after_hours: field.integer({ from: 1, to: 8760, unit: 'hours' }).default(24),
+  dead_letters_max: field.integer({ from: 1, to: 1e6, unit: 'events' }).default(10_000),
+  takeover_seconds: field.seconds(3, 600).default(5),
+});
+
 const http = field.section({
   manager_token: field.secret(),
   hosts_allowed: names('hosts'),
@@ -147,6 +173,7 @@ export const configSchema = field.section({
   audit: audit.prefault({}),
   gateway: gateway.prefault({}),
   messages: messages.prefault({}),
+  webhooks: webhooks.prefault({}),
   http: http.prefault({}),
   admin: admin.prefault({}),
   log: log.prefault({}),

@@ -1,6 +1,6 @@
 import type { Draft } from './draft.ts';
 import { describeFound, type ConfigProblem } from './problem.ts';
-import { leafPaths, shapeAt, type Path } from './shape.ts';
+import { leafPaths, shapeAt, type Path, type Shape } from './shape.ts';
 
 /** Reads a small text file; throws an Error with `code` as node:fs does. */
 export type ReadText = (path: string) => string;
@@ -13,7 +13,7 @@ const ALLOWED = 'the path of a readable file with one secret a line, at most two
  */
 export function readSecrets(draft: Draft, readText: ReadText): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  for (const path of leafPaths().filter((leaf) => shapeAt(leaf)?.kind === 'secret')) {
+  for (const path of secretPaths(draft)) {
     const filePath: Path = [...path.slice(0, -1), `${path.at(-1)}_file`];
     const inline = draft.get(path);
     const file = draft.get(filePath);
@@ -33,6 +33,18 @@ export function readSecrets(draft: Draft, readText: ReadText): ConfigProblem[] {
       problems.push({ path: filePath.join('.'), origin, found: secrets.found, allowed: ALLOWED });
   }
   return problems;
+}
+
+/** Those of the schema, and those in each item of the lists that somebody wrote. */
+function secretPaths(draft: Draft): readonly Path[] {
+  return leafPaths().flatMap((leaf): Path[] => {
+    const shape: Shape | undefined = shapeAt(leaf);
+    if (shape?.kind === 'secret') return [leaf];
+    const items = draft.get(leaf);
+    if (shape?.kind !== 'list' || shape.item.kind !== 'section' || !Array.isArray(items)) return [];
+    const keys = [...shape.item.keys].filter(([, inner]) => inner.kind === 'secret');
+    return items.flatMap((_, index) => keys.map(([key]): Path => [...leaf, index, key]));
+  });
 }
 
 function isBelow(inline: string, file: string): boolean {

@@ -12,6 +12,7 @@ import { selectSocketServer } from '../gateway/socket-server/select.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { LevelStoreLocation } from '../storage/level-store.ts';
+import type { WebhookOptions } from '../webhooks/options.ts';
 import type { CoreOptions, NodeCore } from './core.ts';
 import { servicesFor } from './services.ts';
 
@@ -130,6 +131,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     routedTimeoutMs: replication.acknowledgeTimeoutMs,
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
     recallWindowMs: recallWindows(config),
+    webhooks: webhookOptions(config),
     operationLogEntriesMax: audit.operationLogEntries,
     auditPace,
     forgetAfterMs: membership.mode === 'etcd' ? membership.forgetAfterHours * 3_600_000 : undefined,
@@ -137,6 +139,19 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
       intervalMs: sweep.intervalMs / auditPace,
       repairsPerSecond: sweep.repairsPerSecond,
     },
+  };
+}
+
+function webhookOptions({ webhooks }: Config): WebhookOptions {
+  const { endpoints, secret, deadAfterHours, takeoverSeconds, ...limits } = webhooks;
+  return {
+    ...limits,
+    deadAfterMs: deadAfterHours * 3_600_000,
+    takeoverMs: takeoverSeconds * 1000,
+    endpoints: endpoints.map(({ secret: own, ...endpoint }) => ({
+      ...endpoint,
+      secrets: own.length > 0 ? own : secret,
+    })),
   };
 }
 

@@ -61,13 +61,42 @@ export const COUNTERS = {
     'Times sessions had missed messages of a channel and were brought them, by how it was found',
     'found',
   ),
+  holdfast_webhook_events_total: metric(
+    'Events for receivers, by what came of them: delivered, taken_over, or dropped for want of room',
+    'endpoint',
+    'outcome',
+  ),
+  holdfast_webhook_requests_failed_total: metric(
+    'Requests that a receiver did not answer with 200',
+    'endpoint',
+  ),
   holdfast_rebuilds_total: metric(
     'Stores set aside and filled again from a peer, by cause',
     'cause',
   ),
+  holdfast_connection_transitions_total: metric(
+    'Changes of state of kept connections that this node decided',
+    'from',
+    'to',
+  ),
+  holdfast_connection_refused_total: metric(
+    'Steps of kept connections that were illegal, or told by an attempt that was over',
+    'why',
+  ),
+  holdfast_connection_given_up_total: metric(
+    'Times a kept connection was given up for a while, its retries used up',
+  ),
 } as const satisfies Record<string, Definition>;
 
 export const GAUGES = {
+  holdfast_connections: metric('Connections that the cluster keeps open, by state', 'state'),
+  holdfast_connection_age_seconds: metric(
+    'For how long the longest in this state has been in it',
+    'state',
+  ),
+  holdfast_connection_overdue_seconds: metric(
+    'How far the most overdue kept connection is past the end of its state, 0 for none',
+  ),
   holdfast_ready: metric('1 while the node is ready'),
   holdfast_canary_delivers: metric('1 while probes arrive by this path: own, or a peer', 'path'),
   holdfast_sessions: metric('Open client sessions, by protocol', 'protocol'),
@@ -99,6 +128,9 @@ export const GAUGES = {
   holdfast_operation_log_entries: metric('Entries of the operation log'),
   holdfast_store_ok: metric('1 while the store takes writes, 0 while it fails'),
   holdfast_store_catching_up: metric('1 while a new or rebuilt store takes no writes'),
+  holdfast_webhook_waiting: metric('Events that wait here to be delivered', 'endpoint'),
+  holdfast_webhook_oldest_seconds: metric('Age of the oldest event that waits here', 'endpoint'),
+  holdfast_webhook_dead_letters: metric('Events given up and kept for replay', 'endpoint'),
   holdfast_staged_bytes: metric('Written and not on disk yet'),
 } as const satisfies Record<string, Definition>;
 

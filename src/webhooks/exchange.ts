@@ -49,7 +49,7 @@ export class Exchange {
   #timer: Timer | undefined;
   #telling: Timer | undefined;
   #startedMs = 0;
-  #takenOver = 0;
+  readonly #takenOver = new Map<string, number>();
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -84,8 +84,8 @@ export class Exchange {
   }
 
   /** Events of others that this node delivers or has delivered, since the start. */
-  takenOver(): number {
-    return this.#takenOver;
+  takenOver(endpoint: string): number {
+    return this.#takenOver.get(endpoint) ?? 0;
   }
 
   isMine(endpoint: string, { id, author }: OutboxEvent): boolean {
@@ -189,7 +189,7 @@ export class Exchange {
     for (const { id } of events) {
       if (!lane.events.has(id)) continue;
       this.#claimed.add(claimName(endpoint, id));
-      this.#takenOver += 1;
+      this.#takenOver.set(endpoint, this.takenOver(endpoint) + 1);
     }
     this.#options.onClaimed(lane);
   }

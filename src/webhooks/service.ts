@@ -119,10 +119,17 @@ export class WebhookService implements Webhooks {
   }
 
   /** Events of nodes that died which this one took over, since its start. */
-  takenOver(): number {
-    return this.#exchange.takenOver();
+  takenOver(endpoint: string): number {
+    return this.#exchange.takenOver(endpoint);
   }
 
+  /** What was done for one endpoint since the start. About 0.1 µs. */
+  totals(endpoint: string): { delivered: number; failedRequests: number; dropped: number } {
+    const { delivered = 0, failedRequests = 0 } = this.#couriers.get(endpoint)?.counters ?? {};
+    return { delivered, failedRequests, dropped: this.#outbox.dropped(endpoint) };
+  }
+
+  /** Looks at every event that waits: about 0.1 µs each. */
   endpoints(): readonly EndpointState[] {
     const nowMs = this.#parts.runtime.clock.wallMs();
     return [...this.#couriers].map(([name, { counters }]) => {
@@ -131,9 +138,12 @@ export class WebhookService implements Webhooks {
       let [waiting, copies, oldestMs] = [0, 0, nowMs];
       for (const lane of lanes) {
         for (const event of lane.events.values()) {
-          if (!this.#exchange.isMine(name, event)) copies += 1;
-          else waiting += 1;
-          if (this.#exchange.isMine(name, event)) oldestMs = Math.min(oldestMs, event.atMs);
+          if (!this.#exchange.isMine(name, event)) {
+            copies += 1;
+            continue;
+          }
+          waiting += 1;
+          oldestMs = Math.min(oldestMs, event.atMs);
         }
       }
       return {

@@ -266,6 +266,36 @@ test('an advertised admin address moves with its port', (t) => {
   t.is(loaded.config.listen.admin.advertise, 'a.example:5410');
 });
 
+test('each receiver of webhooks has a name of its own and a secret: in its item, a file, or for all', (t) => {
+  const file = write('from-a-file\n');
+  const of = (webhooks: string) => {
+    const loaded = load(`webhooks: ${webhooks}`);
+    if (!loaded.ok) return formatConfigErrors(loaded.errors);
+    return loaded.config.webhooks.endpoints.map(({ name, secret }) => [name, ...secret].join(' '));
+  };
+  const url = 'url: http://127.0.0.1:9';
+  t.deepEqual(of(`{ endpoints: [{ name: a, ${url}, secret: of-its-own }] }`), ['a of-its-own']);
+  t.deepEqual(of(`{ endpoints: [{ name: a, ${url}, secret_file: ${basename(file)} }] }`), [
+    'a from-a-file',
+  ]);
+  t.deepEqual(of(`{ secret: for-all-of-them, endpoints: [{ name: a, ${url} }] }`), ['a']);
+  t.regex(
+    String(of(`{ endpoints: [{ name: a, ${url} }] }`)),
+    /endpoints\.0\.secret: found nothing/,
+  );
+  const twice = `{ name: a, ${url}, secret: of-its-own }`;
+  t.regex(String(of(`{ endpoints: [${twice}, ${twice}] }`)), /endpoints\.1\.name/);
+  t.regex(
+    String(of(`{ endpoints: [{ name: a, ${url}, secret: of-its-own, events: [msg.sent] }] }`)),
+    /endpoints\.0\.events\.0: found "msg.sent"\n\s+allowed: one of msg.notify/,
+  );
+  const short = String(of(`{ endpoints: [{ name: a, ${url}, secret: hunter2 }] }`));
+  t.notRegex(short, /hunter2/);
+  t.regex(short, /8 to 256 printable/);
+  const absent = String(of(`{ endpoints: [{ name: a, ${url}, secret_file: absent }] }`));
+  t.regex(absent, /endpoints\.0\.secret_file: found "absent" \(ENOENT\)/);
+});
+
 test('whatever the file says, loading never throws, and an error always says what is allowed', (t) => {
   const keys = [
     'gateway',
