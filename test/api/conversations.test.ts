@@ -10,6 +10,7 @@ interface Synced {
   readonly offset_msg_seq: number;
   readonly version: number;
   readonly recents: readonly Record<string, unknown>[];
+  readonly recalls?: readonly Record<string, unknown>[];
 }
 
 async function startChat(t: ExecutionContext) {
@@ -62,6 +63,27 @@ test('S4-7 clearing, setting and deleting over HTTP', async (t) => {
   t.like(back, { unread: 1, offset_msg_seq: 2 });
   t.is(back!.recents.length, 1, 'what was deleted stays deleted');
   t.is((await sync('ada'))[0]!.recents.length, 3);
+});
+
+test('S1-5 a sync since a version names what was recalled meanwhile', async (t) => {
+  const { post, sync, send } = await startChat(t);
+  for (const text of ['one', 'two', 'three']) await send('ada', 'ben', text);
+  const place = { uid: 'ben', channel_id: 'ada', channel_type: 1 };
+  await post('/conversations/clearUnread', place);
+  const [before] = await sync('ben');
+  const slip = before!.recents.at(-1)!;
+  t.false('recalls' in before!);
+  const { version } = before!;
+  const asked = { operator: 'ada', channel_id: 'ben', channel_type: 1 };
+  const { status } = await post('/message/revoke', {
+    ...asked,
+    message_id: slip['message_idstr'],
+  });
+  t.is(status, 200);
+  const [after] = await sync('ben', { version, msg_count: 1, last_msg_seqs: 'ada:1:3' });
+  t.like(after, { recents: [], unread: 0 });
+  t.like(after!.recalls![0], { message_seq: 1, revoke: 1, revoker: 'ada', payload: '' });
+  t.deepEqual(await sync('ben', { version: after!.version }), []);
 });
 
 test('what the client has already is not sent again', async (t) => {

@@ -44,7 +44,8 @@ export function conversationCalls(context: ApiContext): ApiCalls {
         const limit = Math.min(recents, left);
         const messages = limit > 0 ? await recentsOf(context, { uid, one, after, limit }) : [];
         left -= messages.length;
-        bodies.push(conversationBody(one, uid, messages));
+        const recalls = await recallsOf(context, { uid, one, version });
+        bodies.push(conversationBody(one, uid, { messages, recalls }));
       }
       return `[${bodies.join(',')}]`;
     },
@@ -130,7 +131,22 @@ async function recentsOf(
   return (page?.messages ?? []).toReversed().map((message) => messageBody(channel, message, uid));
 }
 
-function conversationBody(one: Conversation, uid: Uid, recents: readonly string[]): string {
+/** What the client may have a copy of, from before it was away; ours, and absent where there is none. */
+async function recallsOf(
+  context: ApiContext,
+  { uid, one, version }: Pick<Recents, 'uid' | 'one'> & { readonly version: number },
+): Promise<readonly string[]> {
+  if (version === 0 || one.recallVersion <= version) return [];
+  const found = await conversationsOf(context).recalledSince(one.channel, version);
+  return found.map((message) => messageBody(one.channel, message, uid));
+}
+
+interface Bodies {
+  readonly messages: readonly string[];
+  readonly recalls: readonly string[];
+}
+
+function conversationBody(one: Conversation, uid: Uid, { messages, recalls }: Bodies): string {
   const fields = {
     channel_id: channelIdFor(one.channel, uid),
     channel_type: channelTypeOf(one.channel),
@@ -142,5 +158,6 @@ function conversationBody(one: Conversation, uid: Uid, recents: readonly string[
     readed_to_msg_seq: one.readSeq,
     version: one.version,
   };
-  return `${JSON.stringify(fields).slice(0, -1)},"recents":[${recents.join(',')}]}`;
+  const recalled = recalls.length > 0 ? `,"recalls":[${recalls.join(',')}]` : '';
+  return `${JSON.stringify(fields).slice(0, -1)}${recalled},"recents":[${messages.join(',')}]}`;
 }

@@ -1,3 +1,4 @@
+import type { Uid } from '../ids.ts';
 import { liveEntries, type Row } from '../row.ts';
 
 /**
@@ -8,6 +9,10 @@ import { liveEntries, type Row } from '../row.ts';
 export const READ = 0;
 export const HIDDEN = 1;
 export const UNREAD = 2;
+/** Of nobody: that a message of the channel was recalled, so that whoever was away learns of it. */
+export const RECALLED = 3;
+/** In the place of a uid, which holds no such character. */
+export const NOBODY = '#' as Uid;
 
 /** Everything up to `seq` was read. */
 export interface ReadPosition {
@@ -61,6 +66,17 @@ export function encodeUnread({ seq, unread }: UnreadOverride): Uint8Array {
   writeNumber(view, 0, seq);
   view.setUint32(8, unread ?? NO_OVERRIDE);
   return bytes;
+}
+
+/** The mark of one more recall: above what `row`, the one under NOBODY, holds. */
+export function encodeRecalled(row: Row, atMs: number): Uint8Array {
+  let rank = Math.floor(atMs);
+  for (const { tag, value } of liveEntries(row)) {
+    if (tag !== RECALLED || value.length !== 8) continue;
+    const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+    rank = Math.max(rank, readNumber(view, 0) + 1);
+  }
+  return encodeHidden(rank);
 }
 
 /** An entry that is no cursor's counts as absent: the row's checksum is the store's affair. */

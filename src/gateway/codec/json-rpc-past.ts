@@ -104,7 +104,12 @@ export function recallView({ by, role, atMs, reason }: RecallResult['recall']): 
   return { by, role, at: atMs, reason };
 }
 
-export function pastConversation(one: Conversation, viewer: Uid): object {
+/** `recalls`: tombstones of what was recalled since the version that the client has. */
+export function pastConversation(
+  one: Conversation,
+  viewer: Uid,
+  recalls: readonly Message[],
+): object {
   return {
     channelId: channelIdFor(one.channel, viewer),
     channelType: channelTypeOf(one.channel),
@@ -113,5 +118,8 @@ export function pastConversation(one: Conversation, viewer: Uid): object {
     hiddenTo: one.hiddenTo,
     version: one.version,
     last: pastMessage(one.channel, one.last, viewer),
+    ...(recalls.length > 0 && {
+      recalls: recalls.map((message) => pastMessage(one.channel, message, viewer)),
+    }),
   };
 }

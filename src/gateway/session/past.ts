@@ -172,7 +172,12 @@ async function listOf(
     limit: Math.min(limit === 0 ? PAGE_DEFAULT : limit, limits.pageMax),
     bytesMax: limits.pageBytesMax,
   });
-  const conversations = list.conversations.map((one) => pastConversation(one, uid));
+  const conversations: object[] = [];
+  for (const one of list.conversations) {
+    const since = version > 0 && one.recallVersion > version;
+    const recalls = since ? await services.conversations.recalledSince(one.channel, version) : [];
+    conversations.push(pastConversation(one, uid, recalls));
+  }
   const more = list.next !== '';
   return { ok: true, value: { ...list, conversations, more } };
 }

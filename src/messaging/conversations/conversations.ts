@@ -6,10 +6,12 @@ import {
   encodeRead,
   encodeUnread,
   HIDDEN,
+  NOBODY,
   READ,
   UNREAD,
   UNREAD_MAX,
 } from '../../core/kinds/cursor.ts';
+import type { Message } from '../../core/kinds/message.ts';
 import { sinceOf } from '../../core/kinds/subscription.ts';
 import type { Draft } from '../../core/operation.ts';
 import { shardOf } from '../../core/placement.ts';
@@ -21,6 +23,7 @@ import type { WriteGate } from '../write-gate.ts';
 import { Kept } from './kept.ts';
 import { MessageRows, type MessageRow, type MessageRowsOptions } from './message-rows.ts';
 import { newestFirst, pageOf } from './pages.ts';
+import { RECALLS_MAX } from './port.ts';
 import type {
   Conversation,
   ConversationList,
@@ -43,6 +46,8 @@ const CHANNELS_MAX = 10_000;
 const KEPT_MAX = 200_000;
 /** Rows from the newest on in which a message is looked for: commands and expired ones are none. */
 const TAIL_ROWS_MAX = 1_000;
+/** Rows in which recalled messages are looked for. */
+const RECALLED_ROWS_MAX = 10_000;
 const DONE = { ok: true, value: undefined } as const;
 
 /** Undefined: no conversation, as long as nothing changes. */
@@ -97,6 +102,17 @@ export class ConversationService implements Conversations {
     return one;
   }
 
+  async recalledSince(channel: ChannelKey, version: number): Promise<readonly Message[]> {
+    const found: Message[] = [];
+    if (this.#cursorOf(NOBODY, channel).hlc <= version) return found;
+    for await (const row of this.#rows.newest(channel, 0, RECALLED_ROWS_MAX)) {
+      if (!row.recalled || row.hlc <= version) continue;
+      found.push(row.message);
+      if (found.length >= RECALLS_MAX) break;
+    }
+    return found;
+  }
+
   async read(uid: Uid, channel: ChannelKey, seq?: number): Promise<Outcome<undefined>> {
     const newest = await this.#newest(channel);
     if (!newest) return DONE;
@@ -140,13 +156,15 @@ export class ConversationService implements Conversations {
     const newest = await this.#newest(channel);
     if (!newest || newest.message.messageSeq <= cursor.hiddenTo) return undefined;
     const counted = await countUnread(this.#rows, { uid, channel, cursor, since });
+    const recallVersion = this.#cursorOf(NOBODY, channel).hlc;
     return {
       channel,
       unread: counted.unread,
       last: newest.message,
       readSeq: cursor.read?.seq ?? 0,
       hiddenTo: cursor.hiddenTo,
-      version: Math.max(since, cursor.hlc, newest.hlc, counted.hlc),
+      version: Math.max(since, cursor.hlc, newest.hlc, counted.hlc, recallVersion),
+      recallVersion,
     };
   }
 

@@ -15,7 +15,12 @@ export interface Conversation {
   readonly hiddenTo: number;
   /** Rises with every change of what is here, on whichever node it is asked. */
   readonly version: number;
+  /** The version that the last recall in the channel made; 0 for none. */
+  readonly recallVersion: number;
 }
+
+/** Recalled messages of one answer: older ones are tombstones wherever they are read. */
+export const RECALLS_MAX = 200;
 
 export interface ConversationsRequest {
   readonly uid: Uid;
@@ -52,6 +57,11 @@ export interface Conversations {
   list(request: ConversationsRequest): Promise<ConversationList>;
   /** Undefined where there is none: no message, hidden, or the user is no subscriber. */
   one(uid: Uid, channel: ChannelKey): Promise<Conversation | undefined>;
+  /**
+   * Tombstones of what was recalled in the channel since `version`, the newest messages first, for who has
+   * a copy; at most RECALLS_MAX, and none of a message that is 10,000 messages old.
+   */
+  recalledSince(channel: ChannelKey, version: number): Promise<readonly Message[]>;
   /** Everything up to `seq` was read, or all there is here. A cleared count stays cleared. */
   read(uid: Uid, channel: ChannelKey, seq?: number): Promise<Outcome<undefined>>;
   /** Says how many are unread, until more is read. */

@@ -1,5 +1,7 @@
 import type { Replication } from '../../cluster/replication/port.ts';
+import { EMPTY_CONTEXT } from '../../core/context.ts';
 import { channelTypeOf, type ActorId, type ChannelKey, type Uid } from '../../core/ids.ts';
+import { encodeRecalled, NOBODY, RECALLED } from '../../core/kinds/cursor.ts';
 import {
   decodeMessage,
   encodeMessage,
@@ -12,7 +14,7 @@ import { replace, type Draft, type Operation } from '../../core/operation.ts';
 import { shardOf } from '../../core/placement.ts';
 import { REASON, refuse, type Outcome } from '../../core/reason-code.ts';
 import { isLive, RECALL, type Row } from '../../core/row.ts';
-import { subscriptionKey, type RowKey } from '../../core/row-key.ts';
+import { cursorKey, subscriptionKey, type RowKey } from '../../core/row-key.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { Store } from '../../storage/port.ts';
 import type { Replica } from '../../storage/replica-port.ts';
@@ -96,8 +98,11 @@ export class RecallService implements Recalls {
     }
     const refusal = gate.refusal();
     if (refusal) return refusal;
+    const mark = cursorKey(channel, NOBODY);
+    const value = encodeRecalled(replica.read(mark), recall.atMs);
+    const told: Draft = { key: mark, tag: RECALLED, context: EMPTY_CONTEXT, value };
     return new Promise((resolve) => {
-      const operation: Operation = replica.submit(shardOf(channel), drafts, () =>
+      const operation: Operation = replica.submit(shardOf(channel), [...drafts, told], () =>
         this.#awaitSecondDisk(operation, (disks) => resolve(done(disks))),
       );
     });

@@ -129,6 +129,35 @@ test('a set count holds until more is read, and what comes after adds to it', as
   }
 });
 
+test('S1-5 a device that was offline learns of a recall at its next sync, recent message or old', async (t) => {
+  const core = await lone(t);
+  const { conversations, recalls, history } = core.services;
+  await send(core, pair, ada);
+  const first = { channel: pair, startSeq: 0, endSeq: 0, limit: 1, direction: 'up' } as const;
+  const [old] = (await history!.page(first)).messages;
+  const { messageId } = old!;
+  for (let i = 0; i < 20; i++) await send(core, pair, ada);
+  await conversations!.read(ben, pair);
+  const { version } = await conversations!.list(all(ben));
+  const since = { ...all(ben), version };
+  t.deepEqual((await conversations!.list(since)).conversations, []);
+  const asked = { channel: pair, messageId, reason: 'typo' } as const;
+  await recalls!.recall({ ...asked, by: ada, as: 'user' });
+  const [changed] = (await conversations!.list(since)).conversations;
+  t.is(changed?.unread, 0, 'it is listed although it was read and is not the newest');
+  t.true(changed!.recallVersion > version);
+  const told = await conversations!.recalledSince(pair, version);
+  t.deepEqual(
+    told.map((each) => [each.messageId, each.recall?.by, each.recall?.reason]),
+    [[messageId, 'ada', 'typo']],
+  );
+  t.deepEqual(
+    await conversations!.recalledSince(pair, changed!.version),
+    [],
+    'and once told no more',
+  );
+});
+
 test('S1-8 a recalled unread message lowers the count and the preview says who recalled it', async (t) => {
   const core = await lone(t);
   await send(core, pair, ada);
