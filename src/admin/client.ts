@@ -13,6 +13,7 @@ import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
 import type * as wire from './messages.ts';
 import type * as past from './past-messages.ts';
+import type * as hooks from './webhook-messages.ts';
 import { loadAdminProto } from './proto.ts';
 
 export interface AdminClientOptions {
@@ -138,6 +139,20 @@ export class AdminClient {
 
   conversations(request: Ask<past.ConversationsRequest>): Promise<past.ConversationsReply> {
     return this.#unary('Conversations', request);
+  }
+
+  webhooks(): Promise<hooks.WebhooksReply> {
+    return this.#unary('Webhooks', {});
+  }
+
+  deadLetters(request: Ask<hooks.DeadLettersRequest>): Promise<hooks.DeadLettersReply> {
+    return this.#unary('DeadLetters', request);
+  }
+
+  replayDeadLetters(
+    request: Ask<hooks.ReplayDeadLettersRequest>,
+  ): Promise<hooks.ReplayDeadLettersReply> {
+    return this.#unary('ReplayDeadLetters', request);
   }
 
   decommission(request: Ask<wire.DecommissionRequest>): Promise<wire.DecommissionReply> {

@@ -15,6 +15,7 @@ import type { MemberId } from '../core/ids.ts';
 import type { Services } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
+import type { Webhooks } from '../webhooks/port.ts';
 import { accessInterceptor, isLoopback } from './access.ts';
 import { serveBulk, type BulkOptions } from './calls/bulk.ts';
 import { AdminError, toStatus } from './errors.ts';
@@ -48,6 +49,7 @@ import { kickSessions, publish, streamSessions } from './calls/sessions.ts';
 import { ClientGone, OpenStreams, type OutStream } from './streams.ts';
 import { changeSubscriptions, digest } from './calls/subscriptions.ts';
 import { serveWatch } from './calls/watch.ts';
+import { deadLetters, replayDeadLetters, webhooks } from './calls/webhooks.ts';
 
 export interface AdminServerOptions {
   readonly services: Services;
@@ -59,6 +61,8 @@ export interface AdminServerOptions {
   readonly diagnosis?: DiagnosisCalls | undefined;
   /** Absent: Decommission is UNIMPLEMENTED. Rejects with a `MembershipError`. */
   readonly decommission?: ((member: MemberId, how: DecommissionHow) => Promise<void>) | undefined;
+  /** Absent: no receiver is configured. */
+  readonly webhooks?: Webhooks | undefined;
   /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
   readonly faults?: FaultInjector | undefined;
   /** Valid bearer tokens, more than one while they rotate. Empty is allowed on loopback only. */
@@ -205,6 +209,9 @@ export class AdminServer {
       History: this.#unary((request) => history(services, request)),
       Recall: this.#unary((request) => recall(services, request)),
       Conversations: this.#unary((request) => conversations(services, request)),
+      Webhooks: this.#unary(() => webhooks(this.#options.webhooks)),
+      DeadLetters: this.#unary((request) => deadLetters(this.#options.webhooks, request)),
+      ReplayDeadLetters: this.#unary((r) => replayDeadLetters(this.#options.webhooks, r)),
       InjectFault: this.#unary((request) =>
         injectFault({ faults: this.#options.faults, member: cluster.nodeId }, request),
       ),

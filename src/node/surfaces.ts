@@ -76,6 +76,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     listing: core.table,
     diagnosis: core.diagnosis,
     decommission: (member, how) => core.sweeps.decommission(member, how),
+    webhooks: core.webhooks,
     faults: parts.faults,
     tokens: config.admin.tokens,
     runtime,

@@ -5,6 +5,7 @@ import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
 import { addPastCommands } from './past.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
+import { addWebhookCommands } from './webhooks.ts';
 
 /**
  * Adds the commands that talk to a running node over gRPC. Each reports its own errors in one line and sets
@@ -18,4 +19,5 @@ export function addAdminCommands(program: Command): void {
   addSubscriptionCommands(program);
   addMessageCommands(program);
   addPastCommands(program);
+  addWebhookCommands(program);
 }
