@@ -9,6 +9,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { systemRuntime } from '../runtime/system.ts';
+import type * as kept from './connection-messages.ts';
 import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
 import type * as wire from './messages.ts';
@@ -127,6 +128,30 @@ export class AdminClient {
 
   repair(request: Ask<diagnosis.PairRequest>): Promise<diagnosis.RepairReply> {
     return this.#unary('Repair', request);
+  }
+
+  connections(request: Ask<kept.ConnectionsRequest> = {}): Promise<kept.ConnectionsReply> {
+    return this.#unary('Connections', request);
+  }
+
+  connection(request: Ask<kept.ConnectionRequest>): Promise<kept.ConnectionInfo> {
+    return this.#unary('Connection', request);
+  }
+
+  createConnection(request: Ask<kept.CreateConnectionRequest>): Promise<kept.ConnectionInfo> {
+    return this.#unary('CreateConnection', request);
+  }
+
+  actOnConnection(request: Ask<kept.ActOnConnectionRequest>): Promise<kept.ConnectionInfo> {
+    return this.#unary('ActOnConnection', request);
+  }
+
+  reportConnection(request: Ask<kept.ReportConnectionRequest>): Promise<kept.ConnectionInfo> {
+    return this.#unary('ReportConnection', request);
+  }
+
+  rollbackConnection(request: Ask<kept.RollbackConnectionRequest>): Promise<kept.ConnectionInfo> {
+    return this.#unary('RollbackConnection', request);
   }
 
   history(request: Ask<past.HistoryRequest>): Promise<past.HistoryReply> {

@@ -22,8 +22,10 @@ import { AdminError, toStatus } from './errors.ts';
 import { DiagnosisService, type DiagnosisCalls } from './calls/diagnosis.ts';
 import { decommission } from './calls/decommission.ts';
 import { injectFault } from './calls/faults.ts';
+import type { Connections } from '../connections/port.ts';
 import type { FaultInjector } from '../faults/port.ts';
 import { listSubscriptions, type ListOptions } from './calls/list.ts';
+import { connectionCalls } from './calls/connections.ts';
 import { conversations, history, recall } from './calls/past.ts';
 import { toMembersReply } from './calls/member-view.ts';
 import type { VerifyState } from './diagnosis-messages.ts';
@@ -61,6 +63,8 @@ export interface AdminServerOptions {
   readonly diagnosis?: DiagnosisCalls | undefined;
   /** Absent: Decommission is UNIMPLEMENTED. Rejects with a `MembershipError`. */
   readonly decommission?: ((member: MemberId, how: DecommissionHow) => Promise<void>) | undefined;
+  /** Absent: calls about kept connections are UNIMPLEMENTED. */
+  readonly connections?: Connections | undefined;
   /** Absent: no receiver is configured. */
   readonly webhooks?: Webhooks | undefined;
   /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
@@ -206,6 +210,7 @@ export class AdminServer {
       Decommission: this.#unary((request) =>
         decommission({ cluster, remove: this.#options.decommission }, request),
       ),
+      ...this.#unaries(connectionCalls(this.#options.connections)),
       History: this.#unary((request) => history(services, request)),
       Recall: this.#unary((request) => recall(services, request)),
       Conversations: this.#unary((request) => conversations(services, request)),
@@ -228,6 +233,11 @@ export class AdminServer {
         },
       );
     };
+  }
+
+  #unaries(calls: Readonly<Record<string, (request: never) => Promise<unknown>>>) {
+    const served = Object.entries(calls).map(([name, serve]) => [name, this.#unary(serve)]);
+    return Object.fromEntries(served) as UntypedServiceImplementation;
   }
 
   #stream<Request, Reply, Call extends OutStream<Request, Reply>>(

@@ -4,6 +4,7 @@ import { CLOSE_CODES, OTHER_CLOSE_CODE } from '../gateway/counters.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { NodeCore } from './core.ts';
 import { wireAudits } from './metrics/audits.ts';
+import { wireConnections } from './metrics/connections.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Membership } from '../cluster/membership/port.ts';
@@ -78,6 +79,11 @@ export function wireMetrics(metrics: Metrics, current: () => MeasuredParts | und
     metrics,
     () => current()?.core,
     () => current()?.monotonicMs() ?? 0,
+  );
+  wireConnections(
+    metrics,
+    () => current()?.core,
+    () => current()?.wallMs() ?? 0,
   );
   wireOutcomes(metrics, current);
   wireGateway(metrics, current);

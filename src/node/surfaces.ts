@@ -75,6 +75,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     events: parts.events,
     listing: core.table,
     diagnosis: core.diagnosis,
+    connections: core.connections,
     decommission: (member, how) => core.sweeps.decommission(member, how),
     webhooks: core.webhooks,
     faults: parts.faults,

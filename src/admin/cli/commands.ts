@@ -3,6 +3,7 @@ import { addClusterCommands, addForgetCommand } from './cluster.ts';
 import { addDiagnosisCommands } from './diagnosis.ts';
 import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
+import { addConnectionsCommands } from './connections.ts';
 import { addPastCommands } from './past.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
 import { addWebhookCommands } from './webhooks.ts';
@@ -20,4 +21,5 @@ export function addAdminCommands(program: Command): void {
   addMessageCommands(program);
   addPastCommands(program);
   addWebhookCommands(program);
+  addConnectionsCommands(program);
 }
