@@ -1,0 +1,102 @@
+import test, { type ExecutionContext } from 'ava';
+import type { WebhookRequest, WebhookSender } from '../../src/webhooks/port.ts';
+import { startCoreTrio, type TrioCore } from '../support/core-trio.ts';
+import { group, uid } from '../support/ids.ts';
+import { message, RecordingSession } from '../support/lone-core.ts';
+import { until } from '../support/until.ts';
+import { endpoint, FakeReceiver } from './receiver.ts';
+
+const channel = group('g');
+
+/** Three nodes and one receiver; each request is noted with the node that made it. */
+async function startTrio(t: ExecutionContext) {
+  const receiver = new FakeReceiver();
+  const by: number[] = [];
+  const senderOf = (index: number): WebhookSender => ({
+    async post(request: WebhookRequest) {
+      const before = receiver.taken.length;
+      const status = await receiver.post(request);
+      if (receiver.taken.length > before) by.push(index);
+      return status;
+    },
+    close: () => {},
+  });
+  const webhooks = {
+    endpoints: [endpoint()],
+    ...{ backoffMinMs: 5, backoffMaxMs: 50, takeoverMs: 2_500 },
+  };
+  const trio = await startCoreTrio(t, { webhooks, webhookSenderOf: senderOf });
+  return { ...trio, receiver, by };
+}
+
+async function sendAt({ core }: TrioCore, text: string): Promise<bigint> {
+  const outcome = await core.services.publisher.publish(message(channel, 'u', text));
+  if (!outcome.ok) throw new Error(outcome.message);
+  return outcome.value.messageId;
+}
+
+function idle(nodes: readonly TrioCore[]): Promise<unknown> {
+  return until('nothing waits anywhere', () =>
+    nodes.every(({ core }) => {
+      const [state] = core.webhooks!.endpoints();
+      return state!.waiting + state!.copies === 0;
+    }),
+  );
+}
+
+test('each event of three nodes is told once, by the node that it came from, and kept by none', async (t) => {
+  const { nodes, receiver, by } = await startTrio(t);
+  const ids = await Promise.all(nodes.map((node, index) => sendAt(node, `from ${index}`)));
+  const recalled = await nodes[1]!.core.services.recalls!.recall({
+    ...{ channel, messageId: ids[0]!, by: uid('u'), as: 'api', reason: '' },
+  });
+  t.true(recalled.ok);
+  await nodes[2]!.core.routing.attach(new RecordingSession('u'));
+  await until('all were told', () => receiver.taken.length >= 5);
+  await idle(nodes);
+  t.deepEqual(
+    receiver.ids('msg.notify').toSorted(),
+    ids.map((id) => `msg.notify:${id}`).toSorted(),
+  );
+  t.deepEqual(receiver.ids('message.recalled'), [`message.recalled:${ids[0]}`]);
+  t.is(receiver.ids('user.onlinestatus').length, 1);
+  for (const [index, { type, ids: told }] of receiver.taken.entries()) {
+    if (type === 'message.recalled') t.is(by[index], 1);
+    if (type === 'user.onlinestatus') t.is(by[index], 2);
+    if (type === 'msg.notify')
+      t.is(
+        by[index],
+        ids.findIndex((id) => told[0]!.endsWith(`${id}`)),
+      );
+  }
+});
+
+test('S1-9 what a dead node had not delivered is taken over by the others, each event by one', async (t) => {
+  const { nodes, network, receiver, by } = await startTrio(t);
+  const [first, ...others] = nodes;
+  receiver.answer = () => 503;
+  const ids: bigint[] = [];
+  for (let i = 0; i < 20; i++) ids.push(await sendAt(first!, `m${i}`));
+  const recalled = await first!.core.services.recalls!.recall({
+    ...{ channel, messageId: ids[0]!, by: uid('u'), as: 'api', reason: '' },
+  });
+  t.true(recalled.ok);
+  await first!.core.routing.attach(new RecordingSession('u'));
+  await until('the others know', () =>
+    others.every(({ core }) => core.webhooks!.endpoints()[0]!.copies === 42 - 20),
+  );
+  const [one, two, three] = nodes.map(({ core }) => core.self.id);
+  first!.core.webhooks!.stop();
+  network.partition(one!, two!);
+  network.partition(one!, three!);
+  receiver.answer = () => 200;
+  await until('all were told', () => receiver.ids('msg.notify').length >= 20, 20_000);
+  await idle(others);
+  t.deepEqual(
+    receiver.ids('msg.notify').toSorted(),
+    ids.map((id) => `msg.notify:${id}`).toSorted(),
+  );
+  t.deepEqual(receiver.ids('message.recalled'), [`message.recalled:${ids[0]}`]);
+  t.is(receiver.ids('user.onlinestatus').length, 1);
+  t.deepEqual(new Set(by), new Set([1, 2]));
+});
