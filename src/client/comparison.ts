@@ -1,19 +1,18 @@
 import { nameOf, type ChannelList, type ListedChannel } from './channel-list.ts';
 import type { Result } from './connection.ts';
+import type { Inbox } from './inbox.ts';
 import type { ReceivedMessage } from './options.ts';
 
 export interface ComparisonOptions {
   readonly list: ChannelList;
   readonly request: (method: string, params: Result) => Promise<Result>;
-  readonly deliver: (message: ReceivedMessage) => void;
+  readonly inbox: Inbox;
+  /** The server named a channel that was not listed; its head is nothing that was missed. */
+  readonly onListed: (channel: ListedChannel) => void;
   readonly onChannels: () => void;
   readonly onRepaired: (what: string) => void;
 }
 
-/** Ids of the last messages, by which one that comes again is known. */
-const SEEN_MAX = 2_048;
-/** Messages of one channel that wait behind what was missed in it; more are delivered at once. */
-const HELD_MAX = 1_000;
 const TURNS_MAX = 100;
 
 /**
@@ -22,8 +21,6 @@ const TURNS_MAX = 100;
  */
 export class Comparison {
   readonly #options: ComparisonOptions;
-  readonly #seen = new Set<string>();
-  readonly #held = new Map<string, ReceivedMessage[]>();
   #working = false;
 
   constructor(options: ComparisonOptions) {
@@ -44,19 +41,16 @@ export class Comparison {
 
   received(message: ReceivedMessage): void {
     const { channelId, channelType, prevSeq = 0 } = message;
-    const name = nameOf(channelId, channelType);
-    const held = this.#held.get(name);
-    if (held && held.length < HELD_MAX) {
-      held.push(message);
-      return;
-    }
-    const head = this.#options.list.head(channelId, channelType);
-    if (!held && head !== undefined && head > 0 && prevSeq > head && message.messageSeq > 0) {
-      this.#held.set(name, [message]);
+    const { inbox, list } = this.#options;
+    if (inbox.keep(message)) return;
+    const head = list.head(channelId, channelType);
+    if (head !== undefined && head > 0 && prevSeq > head && message.messageSeq > 0) {
+      inbox.hold(nameOf(channelId, channelType));
+      inbox.keep(message);
       void this.#fetchMissed({ channelId, channelType, head }, head);
       return;
     }
-    this.#deliver(message);
+    inbox.deliver(message);
   }
 
   /** True where the server has more to say. */
@@ -75,7 +69,10 @@ export class Comparison {
     for (const channel of theirs) {
       const own = list.head(channel.channelId, channel.channelType);
       if (own !== undefined && own < channel.head) await this.#fetchMissed(channel, own);
-      if (own === undefined) changed = true;
+      if (own === undefined) {
+        this.#options.onListed(channel);
+        changed = true;
+      }
       const head = list.head(channel.channelId, channel.channelType) ?? 0;
       // A message that came meanwhile is above what the answer knew; a server that restarted is below.
       if (own === undefined || head < channel.head || head === own) list.set(channel);
@@ -86,9 +83,9 @@ export class Comparison {
 
   /** What went out after `own`; what comes live meanwhile waits behind it. */
   async #fetchMissed({ channelId, channelType }: ListedChannel, own: number): Promise<void> {
-    const { request, onRepaired } = this.#options;
+    const { request, onRepaired, inbox } = this.#options;
     const name = nameOf(channelId, channelType);
-    if (!this.#held.has(name)) this.#held.set(name, []);
+    inbox.hold(name);
     let after = own;
     let count = 0;
     try {
@@ -97,27 +94,14 @@ export class Comparison {
         const frames = answer['messages'] as readonly { readonly params: ReceivedMessage }[];
         for (const { params } of frames) {
           after = params.messageSeq;
-          if (this.#deliver(params)) count += 1;
+          if (inbox.deliver(params)) count += 1;
         }
         if (answer['more'] !== true) break;
       }
     } catch {
       // The connection ended or the server refused: the next comparison finds it again.
     }
-    const held = this.#held.get(name) ?? [];
-    this.#held.delete(name);
-    for (const message of held) this.#deliver(message);
+    inbox.release(name);
     if (count > 0) onRepaired(`${count} messages of ${name} had not come`);
-  }
-
-  #deliver(message: ReceivedMessage): boolean {
-    const { list, deliver } = this.#options;
-    const { messageId, channelId, channelType, messageSeq } = message;
-    list.raise(channelId, channelType, messageSeq);
-    if (this.#seen.has(messageId)) return false;
-    if (this.#seen.size >= SEEN_MAX) this.#seen.delete(this.#seen.keys().next().value!);
-    this.#seen.add(messageId);
-    deliver(message);
-    return true;
   }
 }

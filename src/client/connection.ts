@@ -40,8 +40,11 @@ export class Connection {
     socket.addEventListener('error', () => {});
   }
 
-  /** Rejects with a `ClientError`, never later than the deadline. */
-  request(method: string, params: Result): Promise<Result> {
+  /**
+   * Rejects with a `ClientError`, never later than the deadline. `onResult` runs before anything that came
+   * after the answer is read, which a promise cannot promise.
+   */
+  request(method: string, params: Result, onResult?: (result: Result) => void): Promise<Result> {
     if (this.#closed) return Promise.reject(new ClientError('closed', 'the connection is closed'));
     if (this.#waiting.size >= this.#limits.pendingMax) {
       return Promise.reject(new ClientError('busy', 'too many requests without an answer'));
@@ -52,7 +55,11 @@ export class Connection {
         this.#waiting.delete(id);
         reject(new ClientError('timeout', `${method}: no answer`));
       }, this.#limits.answerWithinMs);
-      this.#waiting.set(id, { resolve, reject, timer });
+      const answered = (result: Result): void => {
+        onResult?.(result);
+        resolve(result);
+      };
+      this.#waiting.set(id, { resolve: answered, reject, timer });
       this.#socket.send(JSON.stringify({ jsonrpc: '2.0', method, id, params }));
     });
   }

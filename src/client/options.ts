@@ -24,16 +24,62 @@ export interface ReceivedMessage {
   /** Base64. */
   readonly payload: string;
   readonly prevSeq?: number;
+  readonly header?: {
+    readonly noPersist?: boolean;
+    readonly redDot?: boolean;
+    readonly syncOnce?: boolean;
+  };
 }
 
 /** `refused` and `kicked` are final: the client does not come back by itself. */
 export type ClientState = 'connecting' | 'connected' | 'waiting' | 'refused' | 'kicked' | 'stopped';
 
+/** A message to be sent. */
+export interface Outgoing {
+  readonly channelId: string;
+  /** 1 person (the channel's id is the other's uid), 2 group. */
+  readonly channelType: number;
+  /** Base64. */
+  readonly payload: string;
+  /** Names the message: the server stores one of each. Absent: a random one. */
+  readonly clientMsgNo?: string;
+}
+
+export interface Sent {
+  readonly messageId: string;
+  readonly messageSeq: number;
+}
+
+/** What a new connection went on with. */
+export interface Resumed {
+  /** Channels in which nothing was missed. */
+  readonly live: number;
+  /** Messages that come with the connection. */
+  readonly replayed: number;
+  /** Channels that are being fetched page by page. */
+  readonly paged: number;
+  /** Fetched from the history, by the numbers: older messages that came late are not among these. */
+  readonly snapshots: readonly {
+    readonly channelId: string;
+    readonly channelType: number;
+    readonly reason: string;
+  }[];
+}
+
+/** `conversation.updated`, `message.recalled`, lifecycle: `data` is as the server documents the type. */
+export interface ServerEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly timestampMs: number;
+  readonly data: unknown;
+}
+
 export interface ClientOptions {
   /** ws:// or wss://, tried in turn. */
   readonly addresses: readonly string[];
   readonly uid: string;
-  readonly token?: string;
+  /** A function is asked before each connection, so that an expired one is refreshed. */
+  readonly token?: string | (() => string | Promise<string>);
   readonly deviceId?: string;
   /** 0 app, 1 web, 2 desktop. */
   readonly deviceFlag?: number;
@@ -45,6 +91,19 @@ export interface ClientOptions {
   readonly onChannels?: (channels: readonly ListedChannel[]) => void;
   /** An answer to a ping did not fit, or a message was missing: what came of asking. */
   readonly onRepaired?: (what: string) => void;
+  /** After each connection but the first, what it went on with. */
+  readonly onResumed?: (resumed: Resumed) => void;
+  readonly onEvent?: (event: ServerEvent) => void;
+  /** The conversation store changed. */
+  readonly onConversations?: () => void;
+  /** Kept from an earlier run of the application: it goes on where that one was. */
+  readonly resumeToken?: string;
+  /** To be kept; everything before it was handed to `onMessage`. */
+  readonly onResumeToken?: (token: string) => void;
+  /** Messages that wait to be sent; more are rejected with `busy`. */
+  readonly sendQueueMax?: number;
+  /** Conversations that are kept; those silent for longest are left out. */
+  readonly conversationsMax?: number;
   readonly pingMs?: number;
   readonly answerWithinMs?: number;
   readonly backoffMinMs?: number;
