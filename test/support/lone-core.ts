@@ -4,6 +4,7 @@ import { parseMemberId, type ChannelKey, type Uid } from '../../src/core/ids.ts'
 import type { Delivery, Fanout, PublishRequest, RoutedSession } from '../../src/messaging/port.ts';
 import { createNodeCore, type CoreOptions, type NodeCore } from '../../src/node/core.ts';
 import { silentLog, type Log } from '../../src/observability/log.ts';
+import type { Runtime } from '../../src/runtime/port.ts';
 import { testRuntime } from './runtime.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import type { Store } from '../../src/storage/port.ts';
@@ -76,12 +77,14 @@ export interface LoneOptions extends Partial<CoreOptions> {
   /** Instead of the one that fills `deliveries`. */
   readonly fanout?: Fanout | undefined;
   readonly webhookSender?: WebhookSender | undefined;
+  /** Instead of the real clock. */
+  readonly runtime?: Runtime | undefined;
 }
 
-/** The core of a lone node on a memory store, with the real clock. */
+/** The core of a lone node on a memory store, with the real clock unless another is given. */
 export async function startLoneCore(
   location = new MemoryStoreLocation({ runtime: testRuntime }),
-  { log = silentLog, fanout: other, webhookSender, ...options }: LoneOptions = {},
+  { log = silentLog, fanout: other, webhookSender, runtime, ...options }: LoneOptions = {},
 ): Promise<LoneCore> {
   const id = parseMemberId('n1');
   if (!id.ok) throw new Error(id.error);
@@ -102,7 +105,7 @@ export async function startLoneCore(
   const core = await createNodeCore(
     { cluster: 'test', self, slots: 1, ...options },
     {
-      runtime: testRuntime,
+      runtime: runtime ?? testRuntime,
       store,
       membership: new StaticMembership({ members: [self], slots: 1 }),
       transport: noPeers,
