@@ -21,6 +21,8 @@ export interface Explanation extends PairRequest {
   readonly member: string;
   readonly receives: string;
   readonly verdict: Finding | null;
+  /** What to do now. */
+  readonly next: string;
   readonly findings: readonly Finding[];
   readonly members: readonly MemberFacts[];
   readonly silent: readonly SilentMember[];

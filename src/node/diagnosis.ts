@@ -139,10 +139,15 @@ type LayerWork = (
   signal: AbortSignal,
 ) => Promise<void>;
 
-/** Of the shard of a pair that is explained, the worst is told: it is what a promise is measured by. */
+/** What a sweep has proved of one shard, and when it looks again. */
 function sweepFacts({ sweeps }: DiagnosisParts): NonNullable<LayerFacts['sweep']> {
-  return (peer) => {
-    const ages = sweeps.sweep.unverifiedAges().filter((age) => age.peer === peer);
-    return ages.length > 0 ? { unverifiedMs: Math.max(...ages.map(({ ageMs }) => ageMs)) } : {};
+  const { sweep } = sweeps;
+  return (peer, shard) => {
+    const age = sweep.unverifiedAges().find((one) => one.peer === peer && one.shard === shard);
+    const dueMs = sweep.dueInMs(peer);
+    return {
+      ...(age ? { unverifiedMs: age.ageMs } : {}),
+      ...(dueMs === undefined ? {} : { sweepDueMs: dueMs }),
+    };
   };
 }

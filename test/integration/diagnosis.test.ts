@@ -94,6 +94,20 @@ test.serial('S2-9 explain says what each node knows, and who does not answer', a
   const screen = await holdfast(['explain', 'user-7', 'room', '-a', cluster.addresses(3).admin]);
   t.is(screen.code, 0, screen.err);
   t.log(screen.out);
+  const shown = screen.out.trimEnd().split('\n');
+  t.true(shown.length <= 24, 'three nodes fit one screen');
+  t.regex(shown[0]!, /^RECEIVES /);
+  t.true(screen.out.includes('\n  do: nothing\n'), 'what to do is said');
+  t.regex(screen.out, /channel proved equal .* ago · next sweep in /);
+  const full = await holdfast([
+    'explain',
+    'user-7',
+    'room',
+    '--full',
+    '-a',
+    cluster.addresses(3).admin,
+  ]);
+  t.regex(full.out, /peer {5}node-2 heard · wants the channel · proved equal .* ago · sweep in /);
   cluster.pause(2);
   const paused = await until(
     'node-2 is said to be silent',
@@ -105,5 +119,7 @@ test.serial('S2-9 explain says what each node knows, and who does not answer', a
   );
   cluster.resume(2);
   t.is(paused.silent[0]!.member, 'node-2');
-  t.regex(paused.verdict!.text, /no session on the 2 nodes that answered/);
+  t.regex(paused.verdict!.text, /^nobody can tell: .* no session on node-1 and node-3, and node-2/);
+  t.is(paused.receives, 'unknown');
+  t.regex(paused.next, /^start or resume node-2/);
 });

@@ -20,6 +20,7 @@ export function toExplanation(explanation: Explanation): wire.Explanation {
     member: by,
     receives: verdict.receives,
     verdict: toFinding(verdict),
+    next: verdict.next,
     findings: findings.map(toFinding),
     members: members.map(toMember),
     silent,

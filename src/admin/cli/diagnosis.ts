@@ -11,7 +11,8 @@ import {
   withClient,
   type ConnectionFlags,
 } from './connection.ts';
-import { formatExplanation, formatLog } from './explain-view.ts';
+import { formatExplanation } from './explain-brief.ts';
+import { formatLog } from './explain-view.ts';
 import { formatTable, printable, printJson, printLine } from './output.ts';
 import { formatBar, formatLastTrue, formatOutcome, formatStep } from './verify-view.ts';
 
@@ -23,6 +24,7 @@ export function addDiagnosisCommands(program: Command): void {
   addConnectionOptions(program.command('explain <uid> <channel>'))
     .description('why a user does or does not receive in a channel: the verdict, then every layer')
     .option('--type <n>', TYPE, wholeNumber, 2)
+    .option('--full', 'every layer of every node, with its peers')
     .option('--watch [seconds]', 'again every so many seconds (2), until interrupted', wholeNumber)
     .action((uid: string, channel: string, flags: ExplainFlags) =>
       withClient(flags, (client) => explain(client, flags, { uid, channel })),
@@ -60,6 +62,7 @@ interface PairFlags extends ConnectionFlags {
 }
 
 interface ExplainFlags extends PairFlags {
+  readonly full?: true;
   readonly watch?: number | true;
 }
 
@@ -74,11 +77,11 @@ async function explain(client: AdminClient, flags: ExplainFlags, named: Named): 
   for (;;) {
     const explanation = await client.explain(request);
     const { receives } = explanation;
-    process.exitCode = receives === 'no' || receives === 'partly' ? EXIT.failed : 0;
+    process.exitCode = receives === 'yes' || receives === 'offline' ? 0 : EXIT.failed;
     if (flags.json) await printJson(explanation);
     else {
       const clear = flags.watch !== undefined && process.stdout.isTTY ? CLEAR_SCREEN : '';
-      await printLine(clear + formatExplanation(explanation));
+      await printLine(clear + formatExplanation(explanation, flags.full ? 'full' : 'brief'));
     }
     if (flags.watch === undefined) return;
     await wait((flags.watch === true ? 2 : Math.max(1, flags.watch)) * 1000);
@@ -92,7 +95,7 @@ async function repair(client: AdminClient, flags: PairFlags, named: Named): Prom
   if (failed || reply.silent.length > 0) process.exitCode = EXIT.failed;
   if (flags.json) return printJson(reply);
   await printLine(formatRepair(reply));
-  if (reply.after) await printLine(`\n${formatExplanation(reply.after)}`);
+  if (reply.after) await printLine(`\n${formatExplanation(reply.after, 'brief')}`);
 }
 
 function formatRepair({ changes, members, silent }: RepairReply): string {

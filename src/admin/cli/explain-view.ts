@@ -1,44 +1,12 @@
-import type {
-  Explanation,
-  LogLine,
-  MemberFacts,
-  RowEntry,
-  SessionFacts,
-} from '../diagnosis-messages.ts';
+import type { LogLine, MemberFacts, RowEntry, SessionFacts } from '../diagnosis-messages.ts';
 import { formatTable, formatTime, printable } from './output.ts';
 
 /** What fits on the terminal of someone who was woken up. */
 const WIDTH = 100;
-const MARKS: Readonly<Record<string, string>> = {
-  yes: 'RECEIVES',
-  partly: 'RECEIVES IN PART',
-  no: 'DOES NOT RECEIVE',
-  offline: 'OFFLINE',
-};
 const DEVICES: readonly string[] = ['app', 'web', 'desktop'];
-const HISTORY_LINES = 8;
 
-/** The verdict, what else was found, then every member layer by layer, then the history. */
-export function formatExplanation(explanation: Explanation): string {
-  const { verdict, findings, receives, members, silent, history, atMs } = explanation;
-  const others = findings.filter(({ text }) => text !== verdict?.text);
-  const blocks = [
-    [
-      `${MARKS[receives] ?? receives}  (${formatTime(atMs).slice(0, 19)} UTC, by ${explanation.member})`,
-      ...wrap(verdict?.text ?? '', '  '),
-      ...others.flatMap(({ text }) => wrap(`- ${text}`, '  ', '    ')),
-    ],
-    ...members.map((facts) => formatMember(facts, atMs)),
-    silent.map(({ member, reason }) => fit(`${member}  did not answer: ${reason}`)),
-    formatHistory(history),
-  ];
-  return blocks
-    .filter((lines) => lines.length > 0)
-    .map((lines) => lines.join('\n'))
-    .join('\n\n');
-}
-
-function formatMember(facts: MemberFacts, nowMs: number): string[] {
+/** Everything of one member, layer by layer. */
+export function formatMember(facts: MemberFacts, nowMs: number): string[] {
   const { member, row, entries, reverse, denials, index, sessions, last } = facts;
   const live = entries.filter((entry) => entry.live);
   const shown = live.length > 0 ? live : entries;
@@ -50,20 +18,20 @@ function formatMember(facts: MemberFacts, nowMs: number): string[] {
       item(on ? 'DENIED' : 'allowed', `${reason}${of.slice(0, 2).map(entryWords).join('')}`),
     ),
     ...(index === 'offline' ? [] : [item('index', index)]),
-    ...sessions.map((session) => item('session', sessionWords(session, nowMs))),
+    ...sessions.map((session) => item('session', sessionWords(session, nowMs, row === 'live'))),
     ...(sessions.length === 0 ? [item('session', 'none')] : []),
-    item('message', last ? messageWords(last, nowMs, sessions.length > 0) : 'none'),
+    item('message', last ? `${messageWords(last, nowMs)}${handed(sessions)}` : 'none'),
     ...peerLines(facts),
   ];
   return lines.map(fit);
 }
 
-function item(name: string, text: string): string {
+export function item(name: string, text: string): string {
   return `  ${name.padEnd(8)} ${text}`;
 }
 
 /** ` · 3f2a…:3:17 at 2026-11-23 03:04:05, saw 12 writes of 2 runs` */
-function entryWords(entry: RowEntry): string {
+export function entryWords(entry: RowEntry): string {
   const { dot, atMs, removal, live, contextActors, contextWrites } = entry;
   const seen = contextWrites > 0 ? `, saw ${contextWrites} writes of ${contextActors} runs` : '';
   const kind = removal ? 'removal ' : live ? '' : 'overruled ';
@@ -78,9 +46,10 @@ function shortDot(dots: string): string {
     .join(',');
 }
 
-function sessionWords(session: SessionFacts, nowMs: number): string {
+export function sessionWords(session: SessionFacts, nowMs: number, wanted = true): string {
   const { id, deviceFlag, protocol, remoteAddress, connectedAtMs } = session;
-  const topic = { yes: 'in topic', no: 'NOT IN TOPIC' }[session.inTopic] ?? 'topic unknown';
+  const outside = wanted ? 'NOT IN TOPIC' : 'not in topic';
+  const topic = { yes: 'in topic', no: outside }[session.inTopic] ?? 'topic unknown';
   const parts = [
     `${id} ${DEVICES[deviceFlag] ?? deviceFlag} ${protocol}`,
     remoteAddress,
@@ -92,16 +61,21 @@ function sessionWords(session: SessionFacts, nowMs: number): string {
   return parts.join(' · ');
 }
 
-function messageWords(
+export function messageWords(
   { messageSeq, sender, atMs }: NonNullable<MemberFacts['last']>,
   nowMs: number,
-  connected: boolean,
 ): string {
-  const done = connected ? ', handed to its sockets' : '';
-  return `seq ${messageSeq} from ${sender}, on disk ${ago(nowMs - atMs)} ago${done}`;
+  return `seq ${messageSeq} from ${sender}, on disk ${ago(nowMs - atMs)} ago`;
 }
 
-/** One line a peer only where something is to be said, one for all where nothing is. */
+/** What is on disk was handed to the sockets that are in the topic, and to no others. */
+export function handed(sessions: readonly SessionFacts[]): string {
+  if (sessions.length === 0) return '';
+  const inside = sessions.filter(({ inTopic }) => inTopic !== 'no').length;
+  if (inside === sessions.length) return ', handed to its sockets';
+  return inside === 0 ? ', NOT handed to any socket' : `, handed to ${inside} of its sockets`;
+}
+
 function peerLines({ peers, interest }: MemberFacts): string[] {
   const wants = new Map(interest.map((one) => [one.member, one.channel]));
   return peers.map((peer) => {
@@ -115,19 +89,6 @@ function peerLines({ peers, interest }: MemberFacts): string[] {
     ];
     return item('peer', parts.join(' · '));
   });
-}
-
-function formatHistory(history: readonly LogLine[]): string[] {
-  if (history.length === 0) return ['history: no log knows of this user in this channel'];
-  const shown = history.slice(0, HISTORY_LINES);
-  const more = history.length - shown.length;
-  return [
-    'history, newest first',
-    ...formatLog(shown, 'narrow')
-      .split('\n')
-      .map((line) => fit(`  ${line}`)),
-    ...(more > 0 ? [`  … ${more} more: holdfast log`] : []),
-  ];
 }
 
 /** `narrow`: without user and channel, which the caller knows. */
@@ -157,12 +118,12 @@ export function ago(ms: number): string {
     : `${Math.round(seconds / 86_400)} days`;
 }
 
-function fit(line: string): string {
+export function fit(line: string): string {
   const plain = printable(line);
   return plain.length <= WIDTH ? plain : `${plain.slice(0, WIDTH - 1)}…`;
 }
 
-function wrap(text: string, first: string, rest = first): string[] {
+export function wrap(text: string, first: string, rest = first): string[] {
   const lines: string[] = [];
   let line = first;
   let lead = true;

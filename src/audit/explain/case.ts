@@ -1,3 +1,4 @@
+import { contextCovers } from '../../core/context.ts';
 import { hlcToMs } from '../../core/hybrid-clock.ts';
 import type { ActorId, ChannelKey } from '../../core/ids.ts';
 import type { Entry, Row } from '../../core/row.ts';
@@ -25,6 +26,14 @@ export interface Case extends Evidence {
   readonly banned: boolean;
 }
 
+/** Entries that not even their holder's vector knows of: no member ever wrote them. */
+export function strayEntries({ row, seen }: MemberFacts, members: readonly MemberFacts[]): Row {
+  const known = [toContext(seen), ...members.map((other) => toContext(other.seen))];
+  return toRow(row.entries).filter(
+    ({ actor, counter }) => !known.some((vector) => contextCovers(vector, actor, counter)),
+  );
+}
+
 /** What the socket says, where it can be asked; else what the index meant to do. */
 export function hears({ index }: MemberFacts, { joined }: SessionFacts): boolean {
   return joined ?? index === 'joined';
@@ -33,15 +42,17 @@ export function hears({ index }: MemberFacts, { joined }: SessionFacts): boolean
 /** `by http on node-1 at …`, as far as logs and runs tell. */
 export function originOf(
   { actor, counter, hlc }: Entry,
-  { history, members }: Pick<Evidence, 'history' | 'members'>,
+  { history, members, silent }: Pick<Evidence, 'history' | 'members' | 'silent'>,
 ): string {
-  const own = history.find(({ dot, cause }) => {
+  const own = history.find(({ dot, action, cause }) => {
     const [by, , number] = dot.split(':');
-    return by === actor && Number(number) === counter && cause !== 'replicated';
+    const said = action !== 'repair' && cause !== 'replicated';
+    return said && by === actor && Number(number) === counter;
   });
   const member = own?.member ?? members.find((facts) => facts.actor === actor)?.member;
   const by = own ? `by ${own.cause} ` : '';
-  return `${by}on ${member ?? 'an earlier run of a node'} at ${moment(hlcToMs(hlc))}`;
+  const elsewhere = `${silent.length > 0 ? 'a node that does not answer, or ' : ''}an earlier run of a node`;
+  return `${by}on ${member ?? elsewhere} at ${moment(hlcToMs(hlc))}`;
 }
 
 export function toRow(entries: readonly EntryFacts[]): Row {

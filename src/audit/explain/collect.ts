@@ -83,7 +83,7 @@ export async function collectFacts(own: OwnLayers, { channel, uid }: Pair): Prom
     })),
     last,
     interest: interestOf(own, { channel, uid }),
-    peers: replication.peers().map((state) => toPeerFacts(state, own.layers)),
+    peers: replication.peers().map((state) => toPeerFacts(state, own.layers, shard)),
     history: [...history],
   };
 }
@@ -115,9 +115,9 @@ function interestOf({ replication, routing }: OwnLayers, { channel, uid }: Pair)
   }));
 }
 
-function toPeerFacts(state: PeerState, { sweep }: LayerFacts) {
+function toPeerFacts(state: PeerState, { sweep }: LayerFacts, shard: number) {
   const { member, live, lagging, behind, lastError = '' } = state;
-  return { member, live, lagging, behind, lastError, ...sweep?.(member) };
+  return { member, live, lagging, behind, lastError, ...sweep?.(member, shard) };
 }
 
 /** The newest message of the channel on this disk; it was handed to the sockets when it came there. */

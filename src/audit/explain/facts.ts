@@ -59,8 +59,9 @@ const peer = z.object({
   /** Writes known to be missing on the member that tells, which the peer has. */
   behind: z.number(),
   lastError: z.string(),
-  /** Since the tables were last proved equal. */
+  /** Since the shard was last proved equal. */
   unverifiedMs: z.number().optional(),
+  /** Until the next sweep with the peer. */
   sweepDueMs: z.number().optional(),
 });
 

@@ -17,7 +17,12 @@ export function judgeSessions(asked: Case): Finding[] {
     .map((facts) => ({ ...facts, sessions: facts.sessions.filter((one) => hears(facts, one)) }))
     .filter(({ sessions }) => sessions.length > 0);
   if (places.length === 0) found.push(offline(asked));
-  else if (hearing.length > 0) found.push(receives(asked, hearing));
+  else if (hearing.length > 0 && !isClosed(asked)) {
+    found.push(
+      receives(asked, hearing),
+      ...hearing.flatMap((place) => judgeInterest(asked, place)),
+    );
+  }
   return found;
 }
 
@@ -33,7 +38,7 @@ function judgePlace(asked: Case, { member, row, index, sessions }: MemberFacts):
   } else if (routed && index === 'absent') {
     const text = `${deaf} its row is there, but the routing index lacks it`;
     found.push({ code: 'index-missing', member, text });
-  } else if (!routed && index === 'joined') {
+  } else if (!routed && index === 'joined' && (!asked.subscribed || banned)) {
     const text = `${member} still routes to ${uid}, whose row says no`;
     found.push({ code: 'index-stale', member, text });
   } else if (index === 'joined' && outside.length > 0) {
@@ -61,12 +66,41 @@ function sessionWords(sessions: readonly SessionFacts[]): string {
 
 function offline(asked: Case): Finding {
   const { uid, members, silent, where } = asked;
-  const asking =
-    silent.length > 0 ? `the ${plural(members.length, 'node')} that answered` : 'any node';
+  const asking = silent.length > 0 ? listWords(members.map(({ member }) => member)) : 'any node';
+  if (silent.length > 0) {
+    const quiet = listWords(silent.map(({ member }) => member));
+    const text =
+      `nobody can tell: ${uid} is subscribed to ${where} and has no session on ${asking}, and ` +
+      `${quiet} did not answer; where it is still connected there, what others publish does not reach it`;
+    return { code: 'unknown', text };
+  }
   const text =
     `${uid} is offline: subscribed to ${where} ${sinceWords(asked)}, ` +
     `no session on ${asking}; what is published waits for the next connect`;
   return { code: 'offline', text };
+}
+
+/** Nobody may send: there is nothing to receive. */
+function isClosed({ members }: Case): boolean {
+  return members.some(({ denials }) =>
+    denials.some(({ reason, entries }) => reason.startsWith('channel ') && isLive(toRow(entries))),
+  );
+}
+
+/** Messages that are not stored go only where somebody is known to want them. */
+function judgeInterest({ members, where, uid }: Case, place: MemberFacts): Finding[] {
+  const wrong = members.filter(({ member, peers, interest }) => {
+    const live = peers.some((peer) => peer.member === place.member && peer.live);
+    const known = interest.find((one) => one.member === place.member);
+    return member !== place.member && live && known?.channel === false;
+  });
+  return wrong.map(({ member }) => ({
+    code: 'interest-missing' as const,
+    member,
+    text:
+      `${member} does not know that ${place.member} has users in ${where}: what is published on ` +
+      `${member} and not stored (no persist) does not reach ${uid}`,
+  }));
 }
 
 function receives(asked: Case, places: readonly MemberFacts[]): Finding {

@@ -10,8 +10,18 @@ import {
   type Row,
 } from '../../core/row.ts';
 import type { EntryFacts, MemberFacts } from './facts.ts';
-import { hears, originOf, toContext, toRow, type Case, type Evidence } from './case.ts';
+import {
+  hears,
+  originOf,
+  strayEntries,
+  toContext,
+  toRow,
+  type Case,
+  type Evidence,
+} from './case.ts';
+import { judgeMembers, judgeSenders } from './judge-members.ts';
 import { judgeSessions } from './judge-sessions.ts';
+import { nextStep } from './next-step.ts';
 import { FINDING_CODES, type Finding, type Receives, type Verdict } from './port.ts';
 import { channelWords, duration, listWords, moment, plural } from './words.ts';
 
@@ -22,7 +32,15 @@ export interface Judgement {
 
 /** Why this user does or does not receive: from facts alone, so that every verdict has its test. */
 export function judge(evidence: Evidence): Judgement {
-  const joined = joinRows(evidence.members.map(({ row }) => toRow(row.entries)));
+  const { members } = evidence;
+  const joined = joinRows(
+    members.map((facts) => {
+      const stray = strayEntries(facts, members);
+      return toRow(facts.row.entries).filter(
+        ({ actor, counter }) => !hasDot(stray, actor, counter),
+      );
+    }),
+  );
   const bans = joinRows(evidence.members.map((member) => toRow(banOf(member))));
   const asked: Case = {
     ...evidence,
@@ -42,32 +60,38 @@ export function judge(evidence: Evidence): Judgement {
   const findings = found.toSorted((a, b) => rankOf(a, asked) - rankOf(b, asked));
   const receives = receivesOf(asked, findings);
   const [worst] = findings;
-  const verdict = worst ?? { code: 'offline' as const, text: 'nothing is known' };
-  return { verdict: { ...verdict, receives }, findings };
+  const verdict = worst ?? { code: 'unknown' as const, text: 'no node answered' };
+  return { verdict: { ...verdict, receives, next: nextStep(verdict, asked) }, findings };
 }
 
 /** What is wrong where the user is not connected comes after whether the user receives. */
 function rankOf({ code, member }: Finding, { members }: Case): number {
   const rank = FINDING_CODES.indexOf(code);
+  // Told of the member that publishes, and it is the user who does not receive.
+  if (code === 'interest-missing') return rank;
   const connected = members.filter(({ sessions }) => sessions.length > 0);
   const elsewhere = connected.length > 0 && !connected.some((facts) => facts.member === member);
   const receives = FINDING_CODES.indexOf('receives');
   return member !== undefined && elsewhere && rank < receives ? receives + 0.5 : rank;
 }
 
-function receivesOf({ subscribed, banned, members }: Case, findings: readonly Finding[]): Receives {
+function receivesOf(
+  { subscribed, banned, members, silent }: Case,
+  findings: readonly Finding[],
+): Receives {
   if (banned || !subscribed) return 'no';
   if (findings.some(({ code }) => code === 'nobody-may-send')) return 'no';
   const all = members.flatMap((facts) => facts.sessions.map((session) => hears(facts, session)));
-  if (all.length === 0) return 'offline';
+  if (all.length === 0) return silent.length > 0 ? 'unknown' : 'offline';
   if (all.every(Boolean)) return 'yes';
   return all.some(Boolean) ? 'partly' : 'no';
 }
 
-function judgeBans({ uid, where, members, history, nowMs }: Case, bans: Row): Finding[] {
+function judgeBans(asked: Case, bans: Row): Finding[] {
   if (!isLive(bans)) return [];
+  const { uid, where, members, nowMs } = asked;
   const [entry] = liveEntries(bans);
-  const origin = originOf(entry!, { history, members });
+  const origin = originOf(entry!, asked);
   const found: Finding[] = [
     {
       code: 'banned',
@@ -89,6 +113,10 @@ function judgeRows(asked: Case): Finding[] {
   return asked.members.flatMap((facts) => {
     const { member, row } = facts;
     const own = toRow(row.entries);
+    if (isLive(strayEntries(facts, asked.members))) {
+      const text = `${member} holds a row that no node ever wrote: damage, it will be put aside`;
+      return [{ code: 'row-unknown', member, text } as const];
+    }
     if (row.damaged) {
       const text = `${deafWords(asked, facts, 'its row')} is damaged (wrong checksum)`;
       return [{ code: 'row-damaged', member, text } as const];
@@ -162,15 +190,14 @@ function lagWords({ peers }: MemberFacts, from: readonly string[]): string {
 }
 
 function judgeSubscription(asked: Case): Finding[] {
-  const { subscribed, banned, uid, where, joined, history, members } = asked;
+  const { subscribed, banned, uid, where, joined, history, nowMs } = asked;
   if (subscribed || banned) return [];
   const removals = joined.filter(({ tag }) => tag === REMOVAL);
   const last = removals.toSorted((a, b) => b.hlc - a.hlc)[0];
   if (last) {
-    const origin = originOf(last, { history, members });
-    return [
-      { code: 'unsubscribed', text: `${uid} is not subscribed to ${where}: removed ${origin}` },
-    ];
+    const when = `${duration(nowMs - hlcToMs(last.hlc))} ago`;
+    const text = `${uid} is not subscribed to ${where}: removed ${when} ${originOf(last, asked)}`;
+    return [{ code: 'unsubscribed', text }];
   }
   const known = history.find(
     ({ action, result }) => action === 'unsubscribe' && result === 'applied',
@@ -200,58 +227,6 @@ function judgeVanished({ history, members, uid, where, silent }: Case): Finding 
     `${uid} has no row for ${where} on any node, though nobody removed it: ` +
     `subscribed by ${cause} on ${member} at ${moment(atMs)}, lost since; ${hope}`;
   return { code: 'row-vanished', text };
-}
-
-function judgeMembers({ members, silent }: Case): Finding[] {
-  const found: Finding[] = silent.map(({ member, reason }) => ({
-    code: 'silent',
-    member,
-    text: `${member} did not answer (${reason}): what is said here does not speak for it`,
-  }));
-  for (const { member, store, mayWrite, peers } of members) {
-    if (store.state === 'failing') {
-      found.push({ code: 'disk-failing', member, text: `${member} cannot write: ${store.error}` });
-    }
-    if (!mayWrite) {
-      const text = `${member} is catching up with the cluster and takes no clients`;
-      found.push({ code: 'catching-up', member, text });
-    }
-    const down = peers.filter(({ live }) => !live).map((peer) => peer.member);
-    if (down.length > 0) {
-      const text = `${member} does not hear ${listWords(down)}: messages of theirs come later`;
-      found.push({ code: 'link-down', member, text });
-    }
-    const behind = peers.filter((peer) => peer.live && (peer.lagging || peer.behind > 0));
-    for (const peer of behind) {
-      const text = `${member} is ${plural(peer.behind, 'write')} behind ${peer.member}`;
-      found.push({ code: 'lagging', member, text });
-    }
-  }
-  return found;
-}
-
-/** Who may not send decides what there is to receive. */
-function judgeSenders({ uid, where, members, subscribed, banned }: Case): Finding[] {
-  const live = new Set(
-    members.flatMap(({ denials }) =>
-      denials.filter(({ entries }) => isLive(toRow(entries))).map(({ reason }) => reason),
-    ),
-  );
-  const found: Finding[] = [];
-  const closed = ['channel disband', 'channel ban', 'channel send_ban'].find((flag) =>
-    live.has(flag),
-  );
-  if (closed && subscribed && !banned) {
-    const what = closed === 'channel disband' ? 'is disbanded' : 'is closed for messages';
-    const text = `${where} ${what} (${closed}): nobody may send, so ${uid} gets nothing`;
-    found.push({ code: 'nobody-may-send', text });
-  }
-  for (const reason of ['mute', 'blacklist']) {
-    if (!live.has(reason)) continue;
-    const text = `${uid} may receive but not send in ${where} (${reason})`;
-    found.push({ code: 'may-not-send', text });
-  }
-  return found;
 }
 
 function joinRows(rows: readonly Row[]): Row {

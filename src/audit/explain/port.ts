@@ -19,6 +19,7 @@ export const FINDING_CODES = [
   'row-damaged',
   'row-lost',
   'row-vanished',
+  'row-unknown',
   'index-missing',
   'topic-missing',
   'row-behind',
@@ -31,8 +32,10 @@ export const FINDING_CODES = [
   'unsubscribed',
   'never-subscribed',
   'nobody-may-send',
+  'unknown',
   'offline',
   'slow',
+  'interest-missing',
   'receives',
   'silent',
   'catching-up',
@@ -51,11 +54,16 @@ export interface Finding {
   readonly text: string;
 }
 
-/** yes: every live session gets every message. partly: some do. unknown: nobody can tell now. */
-export type Receives = 'yes' | 'partly' | 'no' | 'offline';
+/**
+ * yes: every live session gets every message. partly: some do. unknown: no session where anybody answered,
+ * and a member that may have one did not answer.
+ */
+export type Receives = 'yes' | 'partly' | 'no' | 'offline' | 'unknown';
 
 export interface Verdict extends Finding {
   readonly receives: Receives;
+  /** What to do now, in plain words. */
+  readonly next: string;
 }
 
 export interface Explanation extends Pair {
@@ -75,8 +83,11 @@ export interface Explanation extends Pair {
 export interface LayerFacts {
   /** What is unsent to a session of this node. */
   readonly queueBytes?: (session: RoutedSession) => number | undefined;
-  /** How long ago the tables of this node and `peer` were proved equal, and when that is next tried. */
-  readonly sweep?: (peer: MemberId) => { unverifiedMs?: number; sweepDueMs?: number };
+  /** How long ago the shard was proved equal on this node and `peer`, and when that is next tried. */
+  readonly sweep?: (
+    peer: MemberId,
+    shard: number,
+  ) => { readonly unverifiedMs?: number; readonly sweepDueMs?: number };
 }
 
 export interface Explainer {

@@ -39,4 +39,6 @@ export interface Sweep {
    */
   repairKeys(keys: readonly RowKey[]): Promise<readonly RowKey[]>;
   unverifiedAges(): readonly UnverifiedAge[];
+  /** Until the next sweep with the peer, 0 while one runs; undefined for who is no peer. */
+  dueInMs(peer: MemberId): number | undefined;
 }

@@ -132,6 +132,12 @@ export class Sweeper implements Sweep {
     );
   }
 
+  dueInMs(peer: MemberId): number | undefined {
+    const state = this.#peers.get(peer);
+    if (!state) return undefined;
+    return state.running ? 0 : Math.max(0, state.dueMs - this.#nowMs());
+  }
+
   #tick(): void {
     if (this.#stopped) return;
     const delayMs = Math.min(TICK_MS_MAX, this.#limits.intervalMs / TICKS);
