@@ -1,4 +1,4 @@
-import { nameOf, type ChannelList } from './channel-list.ts';
+import { hash32, nameOf, type ChannelList } from './channel-list.ts';
 import type { ReceivedMessage } from './options.ts';
 
 export interface InboxOptions {
@@ -9,7 +9,7 @@ export interface InboxOptions {
 }
 
 /** Ids of the last messages, by which one that comes again is known. */
-const SEEN_MAX = 4_096;
+const SEEN_MAX = 8_192;
 /** Messages of one channel that wait behind what was missed in it. */
 const HELD_MAX = 2_000;
 
@@ -66,6 +66,8 @@ export class Inbox {
     const { messageId, channelId, channelType, messageSeq } = message;
     this.#options.list.raise(channelId, channelType, messageSeq);
     if (!this.note(messageId)) return false;
+    const key = sendKeyOf(message);
+    if (key !== undefined && !this.note(key)) return false;
     this.#options.deliver(message);
     return true;
   }
@@ -77,4 +79,14 @@ export class Inbox {
     this.#seen.add(messageId);
     return true;
   }
+}
+
+/**
+ * A retry that met a node which did not know the first yet is stored under two ids, until the nodes meet.
+ * Another payload under the same number is another message.
+ */
+function sendKeyOf(message: ReceivedMessage): string | undefined {
+  const { channelId, channelType, fromUid, clientMsgNo, payload } = message;
+  if (clientMsgNo === '') return undefined;
+  return `${nameOf(channelId, channelType)} ${fromUid} ${clientMsgNo} ${hash32(payload)}`;
 }
