@@ -72,6 +72,7 @@ export interface Conversation {
   readonly channelId: string;
   readonly channelType: number;
   readonly unread: number;
+  readonly mentions: number;
   readonly readSeq: number;
   readonly hiddenTo: number;
   readonly version: number;

@@ -78,6 +78,7 @@ export async function conversations(
       channelId: channelIdFor(one.channel, uid),
       channelType: channelTypeOf(one.channel),
       unread: one.unread,
+      mentions: one.mentions,
       readSeq: one.readSeq,
       hiddenTo: one.hiddenTo,
       version: one.version,

@@ -151,6 +151,7 @@ function conversationBody(one: Conversation, uid: Uid, { messages, recalls }: Bo
     channel_id: channelIdFor(one.channel, uid),
     channel_type: channelTypeOf(one.channel),
     unread: one.unread,
+    mention_count: one.mentions,
     timestamp: one.last.timestamp,
     last_msg_seq: one.last.messageSeq,
     last_client_msg_no: one.last.clientMsgNo,

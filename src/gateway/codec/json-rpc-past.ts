@@ -114,6 +114,7 @@ export function pastConversation(
     channelId: channelIdFor(one.channel, viewer),
     channelType: channelTypeOf(one.channel),
     unread: one.unread,
+    mentions: one.mentions,
     readSeq: one.readSeq,
     hiddenTo: one.hiddenTo,
     version: one.version,

@@ -160,6 +160,7 @@ export class ConversationService implements Conversations {
     return {
       channel,
       unread: counted.unread,
+      mentions: counted.mentions,
       last: newest.message,
       readSeq: cursor.read?.seq ?? 0,
       hiddenTo: cursor.hiddenTo,

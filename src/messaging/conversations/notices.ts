@@ -85,6 +85,7 @@ function dataOf({
     channelType: channelTypeOf(channel),
     deleted: one === undefined,
     unread: one?.unread ?? 0,
+    mentions: one?.mentions ?? 0,
     readSeq: one?.readSeq ?? 0,
     lastMessageSeq: one?.last.messageSeq ?? 0,
     version: one?.version ?? 0,

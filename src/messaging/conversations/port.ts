@@ -7,6 +7,8 @@ export interface Conversation {
   readonly channel: ChannelKey;
   /** Messages of others that were not read; those recalled, expired or sent to be synced once count not. */
   readonly unread: number;
+  /** Of the unread ones those that name the user, in a JSON payload with `mention`. */
+  readonly mentions: number;
   /** The newest message; a recalled one is its tombstone. */
   readonly last: Message;
   /** Everything up to it was read; 0 for nothing. */

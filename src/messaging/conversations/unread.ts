@@ -1,6 +1,7 @@
 import type { ChannelKey, Uid } from '../../core/ids.ts';
 import { UNREAD_MAX, type Cursor, type ReadPosition } from '../../core/kinds/cursor.ts';
 import type { Hlc } from '../../core/hybrid-clock.ts';
+import { isMentioned } from './mentions.ts';
 import type { MessageRow, MessageRows } from './message-rows.ts';
 
 /**
@@ -21,6 +22,8 @@ export interface Reader {
 
 export interface Unread {
   readonly unread: number;
+  /** Of what is above the read position: messages that name the user. */
+  readonly mentions: number;
   /** Of the last change among what was looked at above the read position: a recall is one. */
   readonly hlc: Hlc;
 }
@@ -49,15 +52,17 @@ export async function readPositionAt(
 }
 
 async function countAbove(rows: MessageRows, reader: Reader, above: number): Promise<Unread> {
-  let [unread, hlc] = [0, 0];
+  let [unread, mentions, hlc] = [0, 0, 0];
   const { uid, channel, cursor, since } = reader;
   const low = Math.max(above, cursor.hiddenTo);
   for await (const row of rows.newest(channel, low, COUNTED_ROWS_MAX)) {
     hlc = Math.max(hlc, row.hlc);
     // What a user has read says when reading began better than when the subscription did.
-    if (isOf(row, uid) && !row.recalled && (cursor.read || row.hlc >= since)) unread += 1;
+    if (!isOf(row, uid) || row.recalled || (!cursor.read && row.hlc < since)) continue;
+    unread += 1;
+    if (isMentioned(row.message.payload, uid)) mentions += 1;
   }
-  return { unread, hlc };
+  return { unread, mentions, hlc };
 }
 
 /** A message recalled since is still a message that was read: it is counted on both sides. */

@@ -284,3 +284,25 @@ test('what is remembered is what would be derived, after any history of writes',
 function all(user: Uid) {
   return { uid: user, version: 0, onlyUnread: false };
 }
+
+test('unread messages that name the user are counted, until they are read or recalled', async (t) => {
+  const core = await lone(t);
+  const { publisher, conversations, recalls } = core.services;
+  const say = async (content: string): Promise<bigint> => {
+    const sent = await publisher.publish(message(pair, 'ada', content));
+    return sent.ok ? sent.value.messageId : 0n;
+  };
+  const mentions = async (user: Uid) => (await of(core, user))?.mentions;
+  await say(JSON.stringify({ type: 1, content: 'hi', mention: { uids: ['ben', 'cid'] } }));
+  const all = await say(JSON.stringify({ type: 1, content: 'hi all', mention: { all: 1 } }));
+  const nobody = ['"mention" is no JSON', '{"mention":null}', '{"mention":{"uids":"ben"}}', 'null'];
+  for (const content of [...nobody, '{"mention":{"uids":["cid"]}}', '{"content":"ben"}']) {
+    await say(content);
+  }
+  t.deepEqual([await mentions(ben), await unreadOf(core, ben)], [2, 8]);
+  t.is(await mentions(ada), 0, 'what one said oneself');
+  await recalls!.recall({ channel: pair, messageId: all, by: ada, as: 'user', reason: '' });
+  t.is(await mentions(ben), 1);
+  await conversations!.read(ben, pair);
+  t.is(await mentions(ben), 0);
+});
