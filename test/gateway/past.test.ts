@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { REASON } from '../../src/core/reason-code.ts';
 import { ClientGateway, type ClientGatewayOptions } from '../../src/gateway/gateway.ts';
+import type { ClientSession } from '../../src/gateway/session/session.ts';
 import { createWsServer } from '../../src/gateway/socket-server/ws.ts';
 import type { NodeCore } from '../../src/node/core.ts';
 import { silentLog } from '../../src/observability/log.ts';
@@ -227,6 +228,24 @@ test('more requests than allowed are refused with reason 22, and other frames go
   t.true(codes.filter((code) => code === REASON.success).length >= 4);
   t.is((await ada.send('g', 2, 'x')).reasonCode, 1);
 });
+
+test('who does not read what was sent gets an error and no page', async (t) => {
+  const { connect, core } = await startNode(t, { queueSoftBytesMax: 64 * 1024 });
+  const ada = await connect('ada');
+  await ada.subscribe('g');
+  const [session] = core.services.sessions.sessionsOf(uid('ada')) as [ClientSession];
+  const unsent = pretendUnsent(session.socket, 40 * 1024);
+  t.is(await refusal(ada, 'history', group2), REASON.rateLimited);
+  unsent.restore();
+  t.is(await refusal(ada, 'history', group2), REASON.success);
+});
+
+/** What a socket says to be unsent, until it is put back. */
+function pretendUnsent(socket: { bufferedBytes(): number }, bytes: number): { restore(): void } {
+  const before = socket.bufferedBytes.bind(socket);
+  socket.bufferedBytes = () => bytes;
+  return { restore: () => void (socket.bufferedBytes = before) };
+}
 
 test('a wrong request says which field', async (t) => {
   const { connect } = await startNode(t);
