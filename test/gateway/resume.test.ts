@@ -1,7 +1,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { WebSocket } from 'ws';
+import type { ClientSession } from '../../src/gateway/session/session.ts';
 import { startRealNode, type RealNode } from '../audit/real-node.ts';
-import { group } from '../support/ids.ts';
+import { group, uid } from '../support/ids.ts';
 import { until } from '../support/until.ts';
 import { ADAPTERS } from './fixture.ts';
 
@@ -140,5 +141,44 @@ for (const [name, factory] of ADAPTERS) {
       ...['nodeId', 'reasonCode', 'serverVersion', 'timeDiff'],
     ]);
     t.deepEqual((await ask('ping')).result, {});
+  });
+}
+
+for (const [name, factory] of ADAPTERS) {
+  test(`${name}: who has seen more than the node is served by itself until the node has caught up, none twice`, async (t) => {
+    const real = await startRealNode(t, factory);
+    const { first, token } = await withChannels(t, real, 'a');
+    first.socket.terminate();
+    const resumes = real.core.services.resumes!;
+    const plain = resumes.resume.bind(resumes);
+    const had = new Set(['seen one', 'seen two']);
+    let done = false;
+    resumes.resume = (request) => ({
+      ...plain(request),
+      filter: {
+        passes: ({ message }) => !had.delete(Buffer.from(message.payload).toString()),
+        isDone: () => done,
+      },
+    });
+    const second = await open(t, real.url, { resume: token });
+    const session = real.core.services.sessions.sessionsOf(uid('ann')).at(-1) as ClientSession;
+    const { socket } = session;
+    t.false(socket.isIn(group('a')));
+    t.deepEqual([session.hasJoined(group('a')), session.joinedChannels()], [true, [group('a')]]);
+    for (const text of ['seen one', 'new', 'seen two']) await real.publish(group('a'), 'x', text);
+    await real.subscribe(group('b'), 'ann');
+    await real.publish(group('b'), 'x', 'in b');
+    await until('what is new came', () => second.texts().length === 2);
+    await second.ask('ping');
+    t.false(socket.isIn(group('a')));
+    done = true;
+    await second.ask('ping');
+    t.true(socket.isIn(group('a')) && socket.isIn(group('b')));
+    await real.publish(group('a'), 'x', 'later');
+    await until('it comes as to all others', () => second.texts().length === 3);
+    t.deepEqual(second.texts(), ['new', 'in b', 'later']);
+    second.socket.terminate();
+    await until('nothing of it is left', () => real.core.routing.sessionsIn(group('a')) === 0);
+    t.deepEqual(real.repairs, []);
   });
 }
