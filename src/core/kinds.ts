@@ -13,6 +13,7 @@ export const KINDS = {
   m: { name: 'message', policy: 'once' },
   i: { name: 'send key', policy: 'all' },
   r: { name: 'cursor', policy: 'peaks' },
+  f: { name: 'floor', policy: 'peaks' },
   b: { name: 'connection', policy: 'peaks' },
 } as const satisfies Record<string, { readonly name: string; readonly policy: MergePolicy }>;
 

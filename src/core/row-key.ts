@@ -65,6 +65,10 @@ export function connectionKey(id: string): RowKey {
   return join('b', shardOf(id as Uid), [id]);
 }
 
+export function floorKey(channel: ChannelKey): RowKey {
+  return join('f', shardOf(channel), [channel]);
+}
+
 /** First key of all rows of `kind` under `channel`; the range ends before `rangeEnd(prefix)`. */
 export function channelPrefix(kind: Kind, channel: ChannelKey): string {
   return kind + HEX[shardOf(channel)]! + SEPARATOR + channel + SEPARATOR;

@@ -19,11 +19,14 @@ export class ChannelHeads {
   readonly #store: Store;
   readonly #heads = new Map<ChannelKey, Head>();
   readonly #channelsMax: number;
+  readonly #floorOf: ((channel: ChannelKey) => number) | undefined;
   /** The last of `#heads`. */
   #last: Head | undefined;
 
-  constructor(store: Store, channelsMax: number) {
+  /** `floorOf`: numbers up to it were given, whatever the store still has. */
+  constructor(store: Store, channelsMax: number, floorOf?: (channel: ChannelKey) => number) {
     this.#store = store;
+    this.#floorOf = floorOf;
     this.#channelsMax = channelsMax;
   }
 
@@ -41,7 +44,7 @@ export class ChannelHeads {
     // Messages that arrive meanwhile raise the entry; what the scan finds is merged by maximum.
     head.loading = this.#scan(channel).then(
       (stored) => {
-        head.highest = Math.max(head.highest, stored);
+        head.highest = Math.max(head.highest, stored, this.#floorOf?.(channel) ?? 0);
         head.loading = undefined;
       },
       (error: unknown) => {

@@ -14,6 +14,8 @@ import type { Delivery } from '../messaging/delivery.ts';
 import type { IntegrityCheck } from '../messaging/conversations/integrity.ts';
 import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
 import { Presence } from '../messaging/presence.ts';
+import type { RetentionOptions } from '../messaging/retention/port.ts';
+import type { RetentionService } from '../messaging/retention/retention.ts';
 import { RoutingIndex } from '../messaging/routing-index.ts';
 import type { SubscriptionTable } from '../messaging/subscription-table.ts';
 import type { ConnectionService } from '../connections/connections.ts';
@@ -28,6 +30,7 @@ import { createSweepUpkeep, type SweepUpkeep } from './upkeep/sweep.ts';
 import { createUpkeep, type Upkeep } from './upkeep/disk.ts';
 import { answerProbes, probeInterest, type ProbeParts } from './upkeep/probes.ts';
 import { createSessionUpkeep, type SessionUpkeep } from './upkeep/sessions.ts';
+import { createRetention } from './upkeep/retention.ts';
 import { createWebhooks } from './upkeep/webhooks.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { Log } from '../observability/log.ts';
@@ -62,6 +65,8 @@ export interface CoreOptions {
   readonly self: Member;
   /** The constant of the cluster: 1 for a lone node. */
   readonly slots: number;
+  /** What is kept of channels; absent: this node judges nothing and keeps to what others judge. */
+  readonly retention?: RetentionOptions | undefined;
   /** Who is told of what happens; absent: nobody. */
   readonly webhooks?: WebhookOptions | undefined;
   readonly replicator?: Partial<ReplicationLimits> | undefined;
@@ -127,6 +132,8 @@ export interface NodeCore {
   readonly erasure: Erasure;
   /** What the cluster keeps open for others. */
   readonly connections: ConnectionService;
+  /** What is kept of channels, and for how long. */
+  readonly retention: RetentionService;
   /** Undefined where no receiver is configured. */
   readonly webhooks: WebhookService | undefined;
   /** What a canary of this node is made of. */
@@ -189,6 +196,7 @@ export async function createNodeCore(
   const around = { self: self.id, replica, gate, calls };
   const connections = await createConnections(options, ports, around);
   const webhooks = await createWebhooks(options, ports, { ...around, ...parts, repairs });
+  const retention = createRetention(options, ports, { ...around, replicator });
   const probes = { self: self.id, runtime, calls, replication: replicator, delivery };
   answerProbes(probes);
   const diagnosis = createDiagnosis(ports, {
@@ -199,10 +207,13 @@ export async function createNodeCore(
     ...parts,
     diagnosis,
     ...{ replica, replicator, routing, self, journal, repairs, calls },
-    ...{ upkeep, sessions, sweeps, probes, erasure, connections, webhooks },
-    ...lifeOf([upkeep, sessions, sweeps, erasure, connections, parts.integrity, webhooks], {
-      ...{ gate, membership, replicator },
-    }),
+    ...{ upkeep, sessions, sweeps, probes, erasure, connections, webhooks, retention },
+    ...lifeOf(
+      [upkeep, sessions, sweeps, erasure, connections, parts.integrity, webhooks, retention],
+      {
+        ...{ gate, membership, replicator },
+      },
+    ),
   };
 }
 

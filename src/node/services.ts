@@ -20,6 +20,7 @@ import { LateCopies } from '../messaging/recall/late-copies.ts';
 import { RecallNotices } from '../messaging/recall/notices.ts';
 import { RecallService } from '../messaging/recall/recalls.ts';
 import type { RoutingIndex } from '../messaging/routing-index.ts';
+import { retentionFloor } from '../messaging/retention/retention.ts';
 import { SendPermissions } from '../messaging/send-permissions.ts';
 import { StoredMessages } from '../messaging/stored-messages.ts';
 import { SubscriptionService } from '../messaging/subscriptions.ts';
@@ -106,7 +107,7 @@ export function createServices(
   const channelsMax = options.channelsCachedMax ?? 100_000;
   const routedTimeoutMs = options.routedTimeoutMs ?? 250;
   const gate = createGate(options, store, { replica, replicator });
-  const heads = new ChannelHeads(store, channelsMax);
+  const heads = new ChannelHeads(store, channelsMax, (of) => retentionFloor(replica, of));
   const messageIds = new MessageIds({ replica, runtime, slot: options.numbering.slot });
   const { recent, resumes } = createResumes({ runtime, log }, { replica, routing });
   const delivery = new Delivery({
@@ -209,7 +210,12 @@ function createPast(
   const pace = { intervalMs: INTEGRITY_MS / auditPace, graceMs: INTEGRITY_GRACE_MS / auditPace };
   return {
     conversations,
-    history: new ChannelHistory({ store, replica, clock }),
+    history: new ChannelHistory({
+      store,
+      replica,
+      clock,
+      floorOf: (of) => retentionFloor(replica, of),
+    }),
     recalls: new RecallService({ ...parts, replication, windowMs, secondDiskTimeoutMs }),
     integrity: new IntegrityCheck({ ...parts, ...pace, conversations }),
   };

@@ -39,6 +39,7 @@ export function historyCalls(context: ApiContext): ApiCalls {
       const messages = page.messages.map((message) => messageBody(channel, message, viewer));
       return (
         `{"start_message_seq":${startSeq},"end_message_seq":${endSeq},"more":${page.more ? 1 : 0}` +
+        (page.cutTo === undefined ? '' : `,"cut_to_message_seq":${page.cutTo}`) +
         `,"next_message_seq":${page.nextSeq},"messages":[${messages.join(',')}]}`
       );
     },

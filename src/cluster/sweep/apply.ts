@@ -1,5 +1,6 @@
 import type { Repair, RepairAction } from '../../audit/port.ts';
 import type { ChannelKey, MemberId, Uid } from '../../core/ids.ts';
+import { isBelowFloor } from '../../core/kinds/floor.ts';
 import { isLive, type Entry, type Row } from '../../core/row.ts';
 import { splitRowKey, type RowKey } from '../../core/row-key.ts';
 import type { SweepOptions } from './options.ts';
@@ -48,6 +49,8 @@ export class Applier {
     const taken: KeyedRow[] = [];
     const told: Repair[] = [];
     for (const [key, row] of rows) {
+      // Who offers it has not heard yet that it is absent by rule.
+      if (isBelowFloor(key, row, (wanted) => replica.read(wanted))) continue;
       const before = replica.read(key);
       const after = join(key, [before, row]);
       const change = liveChange(before, after) ?? ofEvidence(before, after, doubted);

@@ -1,5 +1,6 @@
 import type { MemberId } from '../../core/ids.ts';
 import { contextCovers, type Context } from '../../core/context.ts';
+import { isBelowFloor } from '../../core/kinds/floor.ts';
 import { EMPTY_ROW, type Row } from '../../core/row.ts';
 import type { RowKey } from '../../core/row-key.ts';
 import type { Alarms } from './alarms.ts';
@@ -64,7 +65,11 @@ export async function resolvePairs(
   const simple: Joined[] = [];
   const lost: Joined[] = [];
   const altered: Pair[] = [];
+  const read = (key: RowKey): Row => parts.options.replica.read(key);
   for (const pair of pairs) {
+    // Absent by rule: each side takes it off its disk in its own time.
+    const some = pair.ours.length > 0 ? pair.ours : pair.theirs;
+    if (isBelowFloor(pair.key, some, read)) continue;
     if (conflictsOf(pair.key, pair.ours, pair.theirs).length > 0) {
       altered.push(pair);
       continue;

@@ -12,6 +12,8 @@ export interface HistoryOptions {
   readonly store: Pick<Store, 'scan'>;
   readonly replica: Pick<Replica, 'read' | 'decode'>;
   readonly clock: Clock;
+  /** Up to where a channel's messages are absent by rule, whatever of them this disk still has. */
+  readonly floorOf?: ((channel: ChannelKey) => number) | undefined;
   /** Payload bytes after which a page ends, with at least one message in it. */
   readonly pageBytesMax?: number | undefined;
   /** Rows that one page looks at: of a channel full of expired messages it may be empty and have more. */
@@ -38,15 +40,18 @@ export class ChannelHistory implements History {
     const limit = Math.min(Math.max(1, request.limit), HISTORY_LIMIT_MAX);
     const bytesMax = Math.min(request.bytesMax ?? Infinity, this.#pageBytesMax);
     const prefix = channelPrefix('m', request.channel);
+    const cutTo = this.#options.floorOf?.(request.channel) ?? 0;
+    const range = aboveFloor(rangeOf(request, prefix), prefix + formatSeq(cutTo + 1));
+    const asked = { ...request, cutTo };
     const taken: Message[] = [];
     let [rows, bytes, lastSeq] = [0, 0, -1];
     // One row more than the page tells whether there is more.
-    for await (const chunk of this.#chunks(rangeOf(request, prefix), limit + 1)) {
+    for await (const chunk of this.#chunks(range, limit + 1)) {
       for (const [key, value] of chunk) {
         const seq = Number.parseInt(key.slice(prefix.length, prefix.length + SEQ_DIGITS), 16);
         const full = taken.length >= limit || bytes >= bytesMax || rows >= this.#rowsMax;
         // Two messages of one number are never parted: the next page would miss the second.
-        if (full && seq !== lastSeq) return pageOf(request, taken, seq);
+        if (full && seq !== lastSeq) return pageOf(asked, taken, seq);
         rows += 1;
         lastSeq = seq;
         const actor = key.slice(prefix.length + SEQ_DIGITS + 1) as ActorId;
@@ -56,7 +61,7 @@ export class ChannelHistory implements History {
         taken.push(message);
       }
     }
-    return pageOf(request, taken, 0);
+    return pageOf(asked, taken, 0);
   }
 
   /** Asks for what the page needs and then for as much again, so that a small page reads a small block. */
@@ -121,11 +126,16 @@ function rangeOf({ startSeq, endSeq, direction }: HistoryRequest, prefix: string
   return { gte: endSeq > 0 ? prefix + formatSeq(endSeq + 1) : prefix, lt, reverse: true };
 }
 
+function aboveFloor(range: ScanRange, lowest: string): ScanRange {
+  const gte = range.gte < lowest ? lowest : range.gte;
+  return { ...range, gte, lt: range.lt < gte ? gte : range.lt };
+}
+
 function pageOf(
-  { direction }: HistoryRequest,
+  { direction, cutTo }: Pick<HistoryRequest, 'direction'> & { readonly cutTo: number },
   taken: readonly Message[],
   nextSeq: number,
 ): HistoryPage {
   const messages = direction === 'down' ? taken.toReversed() : taken;
-  return { messages, more: nextSeq > 0, nextSeq };
+  return { messages, more: nextSeq > 0, nextSeq, ...(cutTo > 0 && { cutTo }) };
 }

@@ -27,6 +27,8 @@ export interface HistoryPage {
   readonly more: boolean;
   /** Where the next page of the same direction starts, 0 where there is no more. */
   readonly nextSeq: number;
+  /** Messages up to this number are absent by rule; left out where the channel is whole. */
+  readonly cutTo?: number | undefined;
 }
 
 /** What this node's disk says of a channel's messages. Both 0: the latest. */
