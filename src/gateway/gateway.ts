@@ -9,6 +9,16 @@ import { GatewayFanout } from './fanout.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
 import { jsonRpcDialect } from './session/json-rpc-dialect.ts';
 import type { SessionRoom } from './session/room.ts';
+import {
+  disableFarewell,
+  drainFarewell,
+  lifecycleFrame,
+  sendAway,
+  type DisableOptions,
+  type DrainOptions,
+  type Ended,
+  type ServiceState,
+} from './service.ts';
 import { CLOSE, ClientSession } from './session/session.ts';
 import { wkprotoDialect } from './session/wkproto-dialect.ts';
 import type { SocketServer, SocketServerFactory, UpgradeAnswer } from './socket-server/port.ts';
@@ -18,6 +28,11 @@ import type { UpgradeRequest } from './socket-server/port.ts';
 const SWEEP_MS = 250;
 const SWEEP_PARTS = 4;
 const RETRY_AFTER_SECONDS = 5;
+/** Of a listener that nobody means to enable again. */
+const RETRY_AFTER_SECONDS_NEVER = 3600;
+const DRAIN_STEP_MS = 50;
+/** Longer than the longest backoff of a client: so long is who comes back told of the enable. */
+const GREETING_MS = 60_000;
 
 export interface ClientGatewayOptions {
   /**
@@ -57,8 +72,11 @@ export class ClientGateway {
   #sweepTimer: Timer | undefined;
   #sweepAt: IterableIterator<ClientSession> | undefined;
   #probe: { readonly channel: ChannelKey; readonly secret: Buffer } | undefined;
-  #stopping = false;
-  #onEmpty: (() => void) | undefined;
+  #service: ServiceState = 'enabled';
+  #retryAfterSeconds = RETRY_AFTER_SECONDS;
+  /** Monotonic; undefined: it was never disabled. */
+  #enabledAtMs: number | undefined;
+  readonly #onEmpty = new Set<() => void>();
 
   constructor(options: ClientGatewayOptions) {
     this.#options = options;
@@ -114,6 +132,7 @@ export class ClientGateway {
       wkproto: wkprotoDialect,
       members: this.fanout,
       coarseNowMs: Math.floor(runtime.clock.monotonicMs()),
+      greetings: () => this.#greetings(),
     };
     const bound = await this.#server.listen(host, port);
     this.#sweepTimer = runtime.timers.after(SWEEP_MS, () => this.#sweep());
@@ -134,8 +153,56 @@ export class ClientGateway {
     if (session.state !== 'OPENING' || session.dialect || !secret || !channel) return false;
     if (bytes.length !== secret.length || !timingSafeEqual(bytes, secret)) return false;
     session.state = 'PROBE';
+    session.role = 'probe';
     session.socket.join(channel);
     return true;
+  }
+
+  get service(): ServiceState {
+    return this.#service;
+  }
+
+  /**
+   * S3-1: refuses upgrades with 503 (the port stays bound), tells every client, sends the Close frames,
+   * waits, terminates, and knows nothing of the old connections when it resolves. Doing it twice is
+   * harmless: the later `retryAfterSeconds` counts.
+   */
+  async disable({ retryAfterSeconds, terminateAfterMs }: DisableOptions): Promise<Ended> {
+    this.#retryAfterSeconds = retryAfterSeconds || RETRY_AFTER_SECONDS_NEVER;
+    if (this.#service !== 'stopping') this.#service = 'disabled';
+    const sessions = [...this.#sessions.values()];
+    sendAway(sessions, this.#options.runtime, disableFarewell(retryAfterSeconds));
+    const terminated = await this.#ended(terminateAfterMs, sessions);
+    return { connections: sessions.length, terminated };
+  }
+
+  /** Takes clients again, also those of a drain that goes on: it ends no more of them. */
+  enable(): void {
+    if (this.#service !== 'disabled' && this.#service !== 'draining') return;
+    this.#service = 'enabled';
+    this.#enabledAtMs = this.#options.runtime.clock.monotonicMs();
+  }
+
+  /** Ends sessions at the given pace; resolves when all have gone, or the drain was called off. */
+  async drain({ sessionsPerSecond, next, withinMs }: DrainOptions): Promise<Ended> {
+    const { runtime } = this.#options;
+    if (this.#service !== 'enabled') return { connections: 0, terminated: 0 };
+    this.#service = 'draining';
+    this.#retryAfterSeconds = RETRY_AFTER_SECONDS;
+    const all = [...this.#sessions.values()];
+    const endsAtMs = runtime.clock.monotonicMs() + withinMs;
+    const step = Math.max(1, Math.ceil((sessionsPerSecond * DRAIN_STEP_MS) / 1000));
+    const farewell = drainFarewell(next);
+    for (let at = 0; at < all.length;) {
+      const isLate = runtime.clock.monotonicMs() >= endsAtMs;
+      const batch = all.slice(at, isLate ? undefined : at + step);
+      sendAway(batch, runtime, farewell);
+      at += batch.length;
+      if (at < all.length) await this.#pause(DRAIN_STEP_MS);
+      if (this.#service !== 'draining') return { connections: at, terminated: 0 };
+    }
+    const leftMs = Math.max(0, endsAtMs - runtime.clock.monotonicMs());
+    return { connections: all.length, terminated: await this.#ended(leftMs, all) };
   }
 
   /**
@@ -143,22 +210,50 @@ export class ClientGateway {
    * after `graceMs`.
    */
   async stop(graceMs: number): Promise<void> {
-    this.#stopping = true;
+    this.#service = 'stopping';
     this.#server.stopListening();
     for (const session of this.#sessions.values()) {
       session.end(CLOSE.serviceRestart, 'service restart');
     }
-    if (this.#sessions.size > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = this.#options.runtime.timers.after(graceMs, resolve);
-        this.#onEmpty = () => {
-          timer.cancel();
-          resolve();
-        };
-      });
-    }
+    await this.#ended(graceMs, []);
     this.#sweepTimer?.cancel();
     await this.#server.close();
+  }
+
+  /** Waits until every socket has gone; then those of `sessions` that stay are terminated. */
+  async #ended(withinMs: number, sessions: readonly ClientSession[]): Promise<number> {
+    if (this.#sessions.size === 0) return 0;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        this.#onEmpty.delete(done);
+        resolve();
+      };
+      const timer = this.#options.runtime.timers.after(withinMs, done);
+      this.#onEmpty.add(done);
+    });
+    const left = sessions.filter(({ id }) => this.#sessions.has(id));
+    for (const { socket } of left) socket.terminate();
+    return left.length;
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#options.runtime.timers.after(delayMs, resolve);
+    });
+  }
+
+  /** S3-4: who comes back after an enable hears of it. */
+  #greetings(): readonly string[] {
+    if (this.#enabledAtMs === undefined) return [];
+    const { runtime } = this.#options;
+    if (runtime.clock.monotonicMs() - this.#enabledAtMs > GREETING_MS) {
+      this.#enabledAtMs = undefined;
+      return [];
+    }
+    return ['connect', 'enable'].map((kind) =>
+      lifecycleFrame(runtime, `lifecycle.${kind}`, { sub_type: kind }),
+    );
   }
 
   #admit(request: UpgradeRequest): UpgradeAnswer {
@@ -168,7 +263,10 @@ export class ClientGateway {
   }
 
   #mayUpgrade(request: UpgradeRequest): UpgradeAnswer {
-    if (this.#stopping) return busy('This node is stopping.', RETRY_AFTER_SECONDS);
+    if (this.#service !== 'enabled') {
+      const text = this.#service === 'disabled' ? 'This listener' : 'This node';
+      return busy(`${text} is ${this.#service}.`, this.#retryAfterSeconds);
+    }
     if (this.#options.mayConnect?.() === false) {
       return busy('This node is catching up with its cluster.', RETRY_AFTER_SECONDS);
     }
@@ -186,7 +284,7 @@ export class ClientGateway {
     this.#sessions.delete(session.id);
     this.counters.sockets -= 1;
     session.closed(code, reason);
-    if (this.#sessions.size === 0) this.#onEmpty?.();
+    if (this.#sessions.size === 0) for (const done of this.#onEmpty) done();
   }
 
   /** One timer for all: deadlines of connect, and queues that grow. */

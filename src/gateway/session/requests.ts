@@ -94,6 +94,9 @@ function finishConnect(session: ClientSession, frame: ConnectFrame): void {
       : Math.round(session.room.runtime.clock.wallMs() - frame.clientTimestampMs);
   const resumed = startResume(session, frame);
   session.dialect!.acceptConnect(session, frame.ref, { timeDiffMs, resume: resumed?.view });
+  if (session.protocol === 'json-rpc') {
+    for (const greeting of session.room.greetings()) session.send(greeting);
+  }
   for (const each of resumed?.deliveries ?? []) session.room.members.deliverTo(session, each);
   session.connected();
 }

@@ -23,6 +23,8 @@ export interface SessionRoom {
   readonly members: FanoutMembers;
   /** Monotonic, refreshed by the gateway's sweep: exact enough for rates, and free to read. */
   readonly coarseNowMs: number;
+  /** Frames for who connects now, after the reply to connect; none but for a while after an enable. */
+  readonly greetings: () => readonly string[];
 }
 
 /** The side of the fan-out that sessions join. */

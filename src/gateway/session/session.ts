@@ -17,6 +17,7 @@ export type SessionState = 'OPENING' | 'CONNECTED' | 'DISCONNECTED' | 'PROBE';
 
 export const CLOSE = {
   normal: 1000,
+  goingAway: 1001,
   policy: 1008,
   tooLarge: 1009,
   serviceRestart: 1012,
@@ -36,12 +37,15 @@ export class ClientSession implements RoutedSession {
   readonly room: SessionRoom;
   readonly openedAtMs: number;
   state: SessionState = 'OPENING';
+  role: 'client' | 'probe' = 'client';
   dialect: Dialect | undefined = undefined;
   uid = '' as Uid;
   deviceFlag = 0;
   deviceLevel = 0;
   deviceId = '';
   connectedAtMs = 0;
+  /** Monotonic, as exact as the gateway's sweep; of the last frame from the client. */
+  heardAtMs = 0;
   deliveriesBefore = 0;
   /** It compares its channels with a digest in the answers to its pings. */
   digest = false;
@@ -92,6 +96,7 @@ export class ClientSession implements RoutedSession {
   receive(bytes: Uint8Array, binary: boolean): void {
     if (this.state === 'DISCONNECTED') return;
     this.room.counters.framesIn += 1;
+    this.heardAtMs = this.room.coarseNowMs;
     this.dialect ??= binary ? this.room.wkproto : this.room.jsonRpc;
     this.dialect.receive(this, bytes, binary);
   }
@@ -250,13 +255,16 @@ export class ClientSession implements RoutedSession {
     if (!this.#endedWith && code === CLOSE.tooLarge) this.room.counters.frameError('too-large');
     const ended = this.#endedWith ?? { code, reason };
     this.room.counters.closed(ended.code);
+    const now = Math.floor(this.room.runtime.clock.monotonicMs());
     this.room.log.info('client connection ended', {
       session: this.id,
       peer: this.remoteAddress,
       uid: this.uid,
+      role: this.role,
       code: ended.code,
       reason: ended.reason,
-      durationMs: Math.floor(this.room.runtime.clock.monotonicMs() - this.openedAtMs),
+      durationMs: now - this.openedAtMs,
+      lastMessageMsAgo: this.heardAtMs === 0 ? undefined : Math.max(0, now - this.heardAtMs),
     });
   }
 
