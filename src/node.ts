@@ -23,7 +23,8 @@ import { IdleMemory } from './node/idle-memory.ts';
 import { judgeHealth, type Health } from './node/health.ts';
 import { wireMetrics, type MeasuredParts } from './node/metrics.ts';
 import { openAfterAside, openStore } from './node/open-store.ts';
-import { probe, type Probing } from './node/probing.ts';
+import { oneBotDrivers, type OneBotParts } from './node/onebot.ts';
+import { probe, reachable, type Probing } from './node/probing.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
 import { createFaultPorts, type FaultPorts } from './node/faults.ts';
@@ -65,6 +66,8 @@ interface Life {
   readonly gateway: ClientGateway;
   readonly abort: AbortController;
   probing?: Probing;
+  /** Where the gateway listens. */
+  clientPort?: number;
   http?: HttpApi;
   admin?: AdminServer;
   /** The peers that answer have been met, or had their time. */
@@ -168,6 +171,7 @@ class HoldfastNode implements Node {
         ...{ membership: faults.membership, transport: faults.transport },
         fanout: gateway.fanout,
         webhookSender: new HttpWebhookSender(runtime.timers),
+        connectionDrivers: oneBotDrivers(() => this.#oneBotParts(core)),
         queueBytes: ({ id }) => gateway.fanout.queueBytes(id),
         log: log.child({ room: 'core' }),
       },
@@ -224,6 +228,7 @@ class HoldfastNode implements Node {
     await life.admin.start(admin.host, admin.port);
     await life.core.start();
     const port = await life.gateway.start(client.host, client.port);
+    life.clientPort = port;
     life.probing = probe(this.#ground, life, port);
     if (this.#phase === 'starting') this.#phase = 'running';
     this.#showHealth(life);
@@ -330,6 +335,17 @@ class HoldfastNode implements Node {
       canary: life.probing?.canary.state(),
       unverified: life.core.sweeps.unverified(),
     });
+  }
+
+  #oneBotParts({ replica, services }: NodeCore): OneBotParts {
+    const { config, runtime, log } = this.#ground;
+    const { host, port } = config.listen.client;
+    return {
+      ...{ replica, services, runtime, version: VERSION },
+      clientUrl: () => `ws://${reachable(host)}:${this.#life?.clientPort ?? port}`,
+      host: config.gateway.hostsAllowed[0],
+      log: log.child({ room: 'connections' }),
+    };
   }
 
   #measured(): MeasuredParts | undefined {

@@ -60,6 +60,8 @@ export interface ConnectionDriver {
    * ran out is asked for again by `refresh`.
    */
   open(row: ConnectionRow, tell: ConnectionTell): OpenConnection;
+  /** The connection was removed: nothing of it is needed any more. */
+  forget?(id: string): void;
   /** The target's fault, or undefined. */
   check(target: string): string | undefined;
 }

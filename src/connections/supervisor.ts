@@ -68,6 +68,7 @@ export class ConnectionSupervisor {
       this.#attempts.delete(row.id);
       running.open.close(row.reason);
     }
+    if (row.removed) this.#options.drivers.get(row.kind)?.forget?.(row.id);
     // An older version may come here after a newer one was decided.
     const isNewest = this.#options.table.get(row.id)?.version === row.version;
     if (mine && isNewest && row.state === 'OPENING' && !this.#attempts.has(row.id)) this.#open(row);

@@ -15,6 +15,7 @@ export const KINDS = {
   r: { name: 'cursor', policy: 'peaks' },
   f: { name: 'floor', policy: 'peaks' },
   b: { name: 'connection', policy: 'peaks' },
+  g: { name: 'alias', policy: 'once' },
 } as const satisfies Record<string, { readonly name: string; readonly policy: MergePolicy }>;
 
 export type Kind = keyof typeof KINDS;

@@ -61,6 +61,11 @@ export function cursorKey(channel: ChannelKey, uid: Uid): RowKey {
   return join('r', shardOf(channel), [channel, uid]);
 }
 
+export function aliasKey(space: 'user' | 'group', number: number): RowKey {
+  const name = String(number);
+  return join('g', shardOf(name as Uid), [name, space]);
+}
+
 export function connectionKey(id: string): RowKey {
   return join('b', shardOf(id as Uid), [id]);
 }

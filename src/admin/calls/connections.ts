@@ -93,14 +93,19 @@ function readActor(text: string): string {
 }
 
 function toInfo(row: ConnectionRow): wire.ConnectionInfo {
-  const { id, kind, target, journal } = row;
+  const { id, kind, journal } = row;
   return {
-    ...{ id, kind, target, standing: toStanding(row) },
+    ...{ id, kind, target: withoutSecrets(row.target), standing: toStanding(row) },
     journal: journal.map((change) => {
       const { from, event, actor, node, atMs } = change;
       return { from, event, actor, node, atMs, after: toStanding(change) };
     }),
   };
+}
+
+/** What is called a token or a secret in a target is shown to nobody. */
+function withoutSecrets(target: string): string {
+  return target.replaceAll(/("\w*(?:token|secret)\w*"\s*:\s*)"(?:[^"\\]|\\.)*"/gi, '$1"…"');
 }
 
 function toStanding(standing: ConnectionStanding): wire.Standing {

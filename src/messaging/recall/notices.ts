@@ -71,7 +71,7 @@ interface Recalled {
 }
 
 function eventOf({ channel, message, recall }: Recalled, channelId: string): ClientEvent {
-  const { messageId, messageSeq } = message;
+  const { messageId, messageSeq, fromUid } = message;
   const { by, role, atMs, reason } = recall;
   return {
     id: `recall-${messageId}`,
@@ -79,7 +79,7 @@ function eventOf({ channel, message, recall }: Recalled, channelId: string): Cli
     timestampMs: atMs,
     data: {
       ...{ channelId, channelType: channelTypeOf(channel) },
-      ...{ messageId: String(messageId), messageSeq, by, role, at: atMs, reason },
+      ...{ messageId: String(messageId), messageSeq, fromUid, by, role, at: atMs, reason },
     },
   };
 }

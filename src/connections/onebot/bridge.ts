@@ -1,0 +1,136 @@
+import type { WebSocket } from 'ws';
+import type { Log } from '../../observability/log.ts';
+import type { Runtime } from '../../runtime/port.ts';
+import type { ActionGround } from './actions.ts';
+import { Events, type OneBotEvent } from './events.ts';
+import { KnownMessages } from './known-messages.ts';
+import { BridgeLink } from './link.ts';
+import type { BotAccount, BotHandlers, BotWorld, Numbers } from './port.ts';
+import type { BridgeRole, BridgeTarget } from './target.ts';
+
+export interface BridgeGround {
+  readonly world: BotWorld;
+  readonly numbers: Numbers;
+  readonly version: string;
+  readonly runtime: Runtime;
+  readonly log: Log;
+}
+
+export interface BridgeOptions extends BridgeGround {
+  /** Of the kept connection: names the place from which the next attempt goes on. */
+  readonly id: string;
+  readonly target: BridgeTarget;
+  readonly onAccount: BotHandlers['onState'];
+  readonly onLinkClosed: (why: string, left: number) => void;
+}
+
+const MESSAGES_KNOWN_MAX = 10_000;
+
+/**
+ * A bot and the sockets that speak for it. The account is open while somebody is there to hear, so that what
+ * comes meanwhile waits in the cluster and is replayed to the one who comes next.
+ */
+export class Bridge {
+  readonly #options: BridgeOptions;
+  readonly #links = new Set<BridgeLink>();
+  readonly #events: Events;
+  readonly #messages = new KnownMessages(MESSAGES_KNOWN_MAX);
+  #account: BotAccount | undefined;
+  #isOnline = false;
+  /** Something came that no socket took: the account has to begin again where everything was taken. */
+  #missed = false;
+
+  constructor(options: BridgeOptions) {
+    this.#options = options;
+    this.#events = new Events(options.target.uid, options.numbers);
+  }
+
+  get selfId(): number {
+    return this.#events.selfId;
+  }
+
+  get links(): number {
+    return this.#links.size;
+  }
+
+  /** Takes over an open socket. */
+  attach(socket: WebSocket, role: BridgeRole, peer: string): void {
+    const { runtime, log, target } = this.#options;
+    const link = new BridgeLink({
+      ...{ socket, role, peer, runtime, log, events: this.#events, ground: this.#ground() },
+      heartbeatMs: target.heartbeatMs,
+      onClosed: (closed, why) => this.#closed(closed, why),
+    });
+    this.#links.add(link);
+    if (link.takesEvents && this.#missed) this.#stopAccount();
+    this.#account ??= this.#open();
+  }
+
+  close(reason: string): void {
+    this.#stopAccount();
+    for (const link of this.#links) link.close(reason);
+    this.#links.clear();
+  }
+
+  #open(): BotAccount {
+    const { world, id, target } = this.#options;
+    const { uid, token } = target;
+    this.#missed = false;
+    return world.open(
+      { id, uid, token },
+      {
+        onMessage: (message) => {
+          this.#messages.note(message);
+          const isOwn = message.fromUid === uid;
+          const event = isOwn ? undefined : this.#events.message(message);
+          return event === undefined || this.#tell(event);
+        },
+        onRecall: (recall) => {
+          const event = this.#events.recall(recall, this.#options.runtime.clock.wallMs());
+          return event === undefined || this.#tell(event);
+        },
+        onState: (state, reason) => {
+          this.#isOnline = state === 'connected';
+          this.#options.onAccount(state, reason);
+        },
+      },
+    );
+  }
+
+  #tell(event: OneBotEvent): boolean {
+    let isTaken = false;
+    for (const link of this.#links) isTaken = link.event(event) || isTaken;
+    if (!isTaken) this.#missed = true;
+    return !this.#missed;
+  }
+
+  #closed(link: BridgeLink, why: string): void {
+    if (!this.#links.delete(link)) return;
+    if (this.#links.size === 0) this.#stopAccount();
+    this.#options.onLinkClosed(why, this.#links.size);
+  }
+
+  #stopAccount(): void {
+    this.#account?.stop();
+    this.#account = undefined;
+    this.#isOnline = false;
+  }
+
+  #ground(): ActionGround {
+    const { world, numbers, version, runtime, target } = this.#options;
+    const account = (): BotAccount => {
+      if (this.#account) return this.#account;
+      throw new Error('the bot is not connected');
+    };
+    return {
+      ...{ uid: target.uid, version, world, numbers, messages: this.#messages },
+      account: {
+        send: (to, payload) => account().send(to, payload),
+        recall: (to, message) => account().recall(to, message),
+        recent: (to, limit) => account().recent(to, limit),
+      },
+      isOnline: () => this.#isOnline,
+      wallMs: () => runtime.clock.wallMs(),
+    };
+  }
+}

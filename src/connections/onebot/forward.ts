@@ -1,0 +1,149 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { ConnectionRow } from '../../core/kinds/connection.ts';
+import type { ConnectionDriver, ConnectionTell, OpenConnection } from '../port.ts';
+import { Bridge, type BridgeGround } from './bridge.ts';
+import { readTarget, type BridgeRole, type BridgeTarget } from './target.ts';
+
+const FRAME_BYTES_MAX = 1024 * 1024;
+const LINKS_MAX = 64;
+const RETRY_AFTER_SECONDS = 5;
+const ROLES: Readonly<Record<string, BridgeRole>> = {
+  '/': 'Universal',
+  '/api': 'API',
+  '/event': 'Event',
+};
+
+/** Listens for the bot's framework, as a OneBot v11 implementation does in forward mode. */
+export class ForwardDriver implements ConnectionDriver {
+  readonly #ground: BridgeGround;
+  readonly #listening = new Map<string, ForwardListener>();
+
+  constructor(ground: BridgeGround) {
+    this.#ground = ground;
+  }
+
+  check(text: string): string | undefined {
+    const target = readTarget(text, 'forward');
+    return typeof target === 'string' ? target : undefined;
+  }
+
+  open({ id, target: text }: ConnectionRow, tell: ConnectionTell): OpenConnection {
+    const target = readTarget(text, 'forward');
+    if (typeof target === 'string') throw new Error(`target: ${target}`);
+    const { log } = this.#ground;
+    const say = (to: 'CONNECTED' | 'TIMEOUT', reason: string): void => {
+      tell({ to, reason }).catch((error: unknown) => {
+        log.info('a report of a bridge was not taken', { to, error });
+      });
+    };
+    const listener = this.#listening.get(id) ?? new ForwardListener(target, log);
+    this.#listening.set(id, listener);
+    const bridge = new Bridge({
+      ...{ ...this.#ground, id, target },
+      onAccount: (state, reason) => {
+        if (state === 'refused') say('TIMEOUT', `the bot is not let in: ${reason}`);
+      },
+      onLinkClosed: () => {},
+    });
+    listener.listen(bridge).then(
+      () => say('CONNECTED', `listens on ${target.host}:${target.port}`),
+      (error: Error) => say('TIMEOUT', error.message),
+    );
+    return {
+      close(reason) {
+        listener.refuse();
+        bridge.close(reason);
+      },
+    };
+  }
+
+  forget(id: string): void {
+    this.#listening.get(id)?.stop();
+    this.#listening.delete(id);
+  }
+}
+
+/** A port that stays bound while its connection is kept: without a bridge it answers 503. */
+class ForwardListener {
+  readonly #target: BridgeTarget;
+  readonly #log: BridgeGround['log'];
+  readonly #sockets = new WebSocketServer({
+    ...{ noServer: true, maxPayload: FRAME_BYTES_MAX, perMessageDeflate: false },
+  });
+  #server: Server | undefined;
+  #bridge: Bridge | undefined;
+
+  constructor(target: BridgeTarget, log: BridgeGround['log']) {
+    this.#target = target;
+    this.#log = log;
+  }
+
+  async listen(bridge: Bridge): Promise<void> {
+    const { host, port } = this.#target;
+    if (!this.#server) {
+      const server = createServer((_request, response) => {
+        response.writeHead(426, { 'content-type': 'text/plain' }).end('expected a WebSocket\n');
+      });
+      server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, resolve);
+      });
+      this.#server = server;
+    }
+    this.#bridge = bridge;
+  }
+
+  refuse(): void {
+    this.#bridge = undefined;
+  }
+
+  stop(): void {
+    this.refuse();
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    const url = new URL(request.url ?? '/', 'http://bridge');
+    const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname;
+    const role = Object.hasOwn(ROLES, path) ? ROLES[path] : undefined;
+    const refusal = this.#refusal(request, url) ?? (role ? undefined : '404 Not Found');
+    const bridge = this.#bridge;
+    if (refusal || !bridge || !role) {
+      const why = refusal ?? '503 Service Unavailable';
+      const again = why.startsWith('503') ? `Retry-After: ${RETRY_AFTER_SECONDS}\r\n` : '';
+      this.#log.info('a OneBot connection was refused', {
+        why,
+        peer: request.socket.remoteAddress,
+      });
+      socket.end(`HTTP/1.1 ${why}\r\n${again}Connection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (open) => {
+      const peer = `${request.socket.remoteAddress}:${request.socket.remotePort}`;
+      bridge.attach(open, role, peer);
+    });
+  }
+
+  #refusal({ headers }: IncomingMessage, url: URL): string | undefined {
+    const { accessToken } = this.#target;
+    if (accessToken !== '') {
+      const bearer = /^(?:Bearer|Token)\s+(.+)$/i.exec(headers.authorization ?? '')?.[1];
+      const given = bearer ?? url.searchParams.get('access_token') ?? '';
+      if (given === '') return '401 Unauthorized';
+      if (!isSame(given, accessToken)) return '403 Forbidden';
+    }
+    if (!this.#bridge) return '503 Service Unavailable';
+    return this.#bridge.links >= LINKS_MAX ? '503 Service Unavailable' : undefined;
+  }
+}
+
+function isSame(a: string, b: string): boolean {
+  const [x, y] = [a, b].map((text) => createHash('sha256').update(text).digest());
+  return timingSafeEqual(x!, y!);
+}

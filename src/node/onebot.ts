@@ -1,0 +1,178 @@
+import { WebSocket } from 'ws';
+import { HoldfastClient, type ReceivedMessage } from '../client/client.ts';
+import { ForwardDriver } from '../connections/onebot/forward.ts';
+import { StoredNumbers } from '../connections/onebot/numbers.ts';
+import type {
+  BotAccount,
+  BotHandlers,
+  BotMessage,
+  BotRecall,
+  BotWorld,
+  Place,
+} from '../connections/onebot/port.ts';
+import { ReverseDriver } from '../connections/onebot/reverse.ts';
+import type { ConnectionDriver } from '../connections/port.ts';
+import { channelIdOf, channelTypeOf, parseChannelKey, PERSON, type Uid } from '../core/ids.ts';
+import { personsOf } from '../core/placement.ts';
+import type { Services } from '../messaging/port.ts';
+import type { Log } from '../observability/log.ts';
+import type { Runtime } from '../runtime/port.ts';
+import type { Replica } from '../storage/replica-port.ts';
+
+export interface OneBotParts {
+  readonly replica: Pick<Replica, 'read' | 'submit' | 'fact' | 'setFact'>;
+  readonly services: Services;
+  /** Where clients of this node connect; asked with each connection. */
+  readonly clientUrl: () => string;
+  readonly host?: string | undefined;
+  readonly version: string;
+  readonly runtime: Runtime;
+  readonly log: Log;
+}
+
+const GROUP = 2;
+/** Groups, members and partners that a bot is told of. */
+const NAMES_MAX = 3_000;
+/** Beside the apps of the same user. */
+const DEVICE_FLAG = 2;
+/** Messages of an account that are not handed on twice, though it goes on from an earlier place. */
+const HANDED_MAX = 2_000;
+/** How far back a node that was killed goes on. Milliseconds. */
+const PING_MS = 5_000;
+
+/** Bridges to bots that speak OneBot v11: each is a client of this node on behalf of its user. */
+export function oneBotDrivers(parts: () => OneBotParts): ReadonlyMap<string, ConnectionDriver> {
+  let made: ReadonlyMap<string, ConnectionDriver> | undefined;
+  const drivers = () => {
+    if (made) return made;
+    const { replica, runtime, log, version } = parts();
+    const numbers = new StoredNumbers(replica);
+    const ground = { world: worldOf(parts()), numbers, version, runtime, log };
+    made = new Map<string, ConnectionDriver>([
+      ['onebot-reverse', new ReverseDriver(ground)],
+      ['onebot-forward', new ForwardDriver(ground)],
+    ]);
+    return made;
+  };
+  // Made before the core is that they work on.
+  const lazily = (kind: string): ConnectionDriver => ({
+    open: (row, tell) => drivers().get(kind)!.open(row, tell),
+    check: (target) => drivers().get(kind)!.check(target),
+    forget: (id) => drivers().get(kind)!.forget?.(id),
+  });
+  return new Map(['onebot-reverse', 'onebot-forward'].map((kind) => [kind, lazily(kind)]));
+}
+
+function worldOf(parts: OneBotParts): BotWorld {
+  const { subscriptions } = parts.services;
+  const handed = new Map<string, Recent>();
+  const handedTo = (id: string): Recent => {
+    const known = handed.get(id) ?? new Recent(HANDED_MAX);
+    handed.set(id, known);
+    return known;
+  };
+  const channelsOf = (uid: string) => subscriptions.channelsOf(uid as Uid, undefined, NAMES_MAX);
+  return {
+    open: (account, handlers) =>
+      openAccount(parts, { ...account, handed: handedTo(account.id) }, handlers),
+    async groupsOf(uid) {
+      const channels = await channelsOf(uid);
+      return channels.filter((channel) => channelTypeOf(channel) === GROUP).map(channelIdOf);
+    },
+    async partnersOf(uid) {
+      const channels = await channelsOf(uid);
+      return channels
+        .filter((channel) => channelTypeOf(channel) === PERSON)
+        .flatMap((channel) => (personsOf(channel) ?? []).filter((other) => other !== uid));
+    },
+    async membersOf(group) {
+      const channel = parseChannelKey(group, GROUP);
+      if (!channel.ok) return [];
+      return subscriptions.subscribersOf(channel.value, undefined, NAMES_MAX);
+    },
+    async kick(group, uid) {
+      const channel = parseChannelKey(group, GROUP);
+      if (!channel.ok) throw new Error(channel.error);
+      const outcome = await subscriptions.unsubscribe({
+        ...{ channel: channel.value, uids: [uid as Uid], cause: 'client', waitFor: 'all' },
+      });
+      if (!outcome.ok) throw new Error(outcome.message);
+    },
+  };
+}
+
+function openAccount(
+  { replica, clientUrl, host }: OneBotParts,
+  { id, uid, token, handed }: Parameters<BotWorld['open']>[0] & { readonly handed: Recent },
+  handlers: BotHandlers,
+): BotAccount {
+  const fact = `bridge/${id}`;
+  const kept = replica.fact(fact);
+  let isWhole = true;
+  const client = new HoldfastClient({
+    ...{ uid, token, deviceId: `bridge-${id}`, deviceFlag: DEVICE_FLAG, pingMs: PING_MS },
+    addresses: [clientUrl()],
+    openSocket: (address) =>
+      new WebSocket(address, { headers: host === undefined ? {} : { host } }),
+    resumeToken: kept ? new TextDecoder().decode(kept) : '',
+    onResumeToken(next) {
+      if (isWhole) replica.setFact(fact, new TextEncoder().encode(next));
+    },
+    onMessage(message) {
+      if (handed.has(message.messageId)) return;
+      if (handlers.onMessage(toBot(message))) handed.add(message.messageId);
+      else isWhole = false;
+    },
+    onEvent({ type, data }) {
+      if (type === 'message.recalled') handlers.onRecall(data as BotRecall);
+    },
+    onState(state, reason) {
+      if (state === 'kicked') handlers.onState('refused', `kicked: ${reason}`);
+      else if (state === 'connected' || state === 'waiting' || state === 'refused')
+        handlers.onState(state, reason);
+    },
+  });
+  client.start();
+  return {
+    send: ({ channelId, channelType }, payload) =>
+      client.send(channelId, channelType, {
+        payload: Buffer.from(payload).toString('base64'),
+      }),
+    async recall({ channelId, channelType }, { messageId, messageSeq }) {
+      await client.request('recall', { channelId, channelType, messageId, messageSeq });
+    },
+    async recent(place: Place, limit) {
+      const { channelId, channelType } = place;
+      const answer = await client.request('history', { channelId, channelType, limit });
+      return (answer['messages'] as ReceivedMessage[]).map(toBot);
+    },
+    stop: () => client.stop(),
+  };
+}
+
+/** The newest names; the oldest goes where there are too many. */
+class Recent {
+  readonly #max: number;
+  readonly #names = new Set<string>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  add(name: string): void {
+    this.#names.add(name);
+    if (this.#names.size <= this.#max) return;
+    for (const oldest of this.#names) {
+      this.#names.delete(oldest);
+      break;
+    }
+  }
+}
+
+function toBot({ payload, ...message }: ReceivedMessage): BotMessage {
+  return { ...message, payload: Buffer.from(payload, 'base64') };
+}
