@@ -9,6 +9,7 @@ import { benchHeal } from './heal.ts';
 import { benchLatency } from './latency.ts';
 import { benchIdleSessions, benchStoredSubscriptions } from './memory.ts';
 import { benchIdleAudits, benchSymbols } from './reconcile.ts';
+import { benchResume } from './resume.ts';
 import { formatTable, type Row } from './row.ts';
 import { benchSubscribe } from './subscribe.ts';
 import { benchSweep } from './sweep.ts';
@@ -40,6 +41,7 @@ const SECTIONS = {
   fanout: (size: Size) => benchFanout(FANOUT_SECONDS, size.rounds),
   subscribe: (size: Size) => benchSubscribe(size.subscriptions),
   latency: (size: Size) => benchLatency(1000, size.seconds),
+  resume: () => benchResume(),
   idle: (size: Size) => benchIdleSessions(size.idle),
   stored: (size: Size) => benchStoredSubscriptions(size.stored),
   symbols: () => Promise.resolve(benchSymbols()),
