@@ -14,6 +14,7 @@ import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
 import type * as wire from './messages.ts';
 import type * as past from './past-messages.ts';
+import type * as rules from './retention-messages.ts';
 import type * as hooks from './webhook-messages.ts';
 import { loadAdminProto } from './proto.ts';
 
@@ -164,6 +165,10 @@ export class AdminClient {
 
   conversations(request: Ask<past.ConversationsRequest>): Promise<past.ConversationsReply> {
     return this.#unary('Conversations', request);
+  }
+
+  retention(request: Ask<rules.RetentionRequest> = {}): Promise<rules.RetentionReply> {
+    return this.#unary('Retention', request);
   }
 
   webhooks(): Promise<hooks.WebhooksReply> {

@@ -12,6 +12,7 @@ export interface HistoryRequest {
 export interface HistoryReply {
   readonly messages: readonly StoredMessage[];
   readonly nextSeq: number;
+  readonly cutTo: number;
 }
 
 export interface StoredMessage {

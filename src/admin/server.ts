@@ -15,6 +15,7 @@ import type { MemberId } from '../core/ids.ts';
 import type { Services } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
+import type { Retention } from '../messaging/retention/port.ts';
 import type { Webhooks } from '../webhooks/port.ts';
 import { accessInterceptor, isLoopback } from './access.ts';
 import { serveBulk, type BulkOptions } from './calls/bulk.ts';
@@ -50,6 +51,7 @@ import { ADMIN_SERVICE, loadAdminProto } from './proto.ts';
 import { kickSessions, publish, streamSessions } from './calls/sessions.ts';
 import { ClientGone, OpenStreams, type OutStream } from './streams.ts';
 import { changeSubscriptions, digest } from './calls/subscriptions.ts';
+import { retention } from './calls/retention.ts';
 import { serveWatch } from './calls/watch.ts';
 import { deadLetters, replayDeadLetters, webhooks } from './calls/webhooks.ts';
 
@@ -65,6 +67,8 @@ export interface AdminServerOptions {
   readonly decommission?: ((member: MemberId, how: DecommissionHow) => Promise<void>) | undefined;
   /** Absent: calls about kept connections are UNIMPLEMENTED. */
   readonly connections?: Connections | undefined;
+  /** Absent: Retention is UNIMPLEMENTED. */
+  readonly retention?: Retention | undefined;
   /** Absent: no receiver is configured. */
   readonly webhooks?: Webhooks | undefined;
   /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
@@ -214,6 +218,9 @@ export class AdminServer {
       History: this.#unary((request) => history(services, request)),
       Recall: this.#unary((request) => recall(services, request)),
       Conversations: this.#unary((request) => conversations(services, request)),
+      Retention: this.#unary((request) =>
+        retention({ retention: this.#options.retention, nodeId: cluster.nodeId }, request),
+      ),
       Webhooks: this.#unary(() => webhooks(this.#options.webhooks)),
       DeadLetters: this.#unary((request) => deadLetters(this.#options.webhooks, request)),
       ReplayDeadLetters: this.#unary((r) => replayDeadLetters(this.#options.webhooks, r)),

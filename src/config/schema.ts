@@ -122,6 +122,17 @@ const messages = field.section({
     .prefault({}),
 });
 
+const days = () => field.integer({ from: 0, to: 36_500, unit: 'days' }).default(0);
+const channelBytes = () => field.bytes(0, 1024 * 1024 * MB).default(0);
+
+const retention = field.section({
+  age_days: field.section({ person: days(), group: days(), other: days() }).prefault({}),
+  channel_bytes_max: field
+    .section({ person: channelBytes(), group: channelBytes(), other: channelBytes() })
+    .prefault({}),
+  check_every_seconds: field.seconds(1, 86_400).default(600),
+});
+
 const webhookEndpoint = field.section({
   name: memberId(),
   url: field.url(['http', 'https'], 'https://backend.example.com/holdfast'),
@@ -173,6 +184,7 @@ export const configSchema = field.section({
   audit: audit.prefault({}),
   gateway: gateway.prefault({}),
   messages: messages.prefault({}),
+  retention: retention.prefault({}),
   webhooks: webhooks.prefault({}),
   http: http.prefault({}),
   admin: admin.prefault({}),

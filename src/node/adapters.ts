@@ -10,6 +10,7 @@ import { ClientGateway } from '../gateway/gateway.ts';
 import { nodeIdOf } from '../gateway/node-id.ts';
 import { selectSocketServer } from '../gateway/socket-server/select.ts';
 import type { Log } from '../observability/log.ts';
+import type { RetentionOptions, RetentionRule } from '../messaging/retention/port.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { LevelStoreLocation } from '../storage/level-store.ts';
 import type { WebhookOptions } from '../webhooks/options.ts';
@@ -132,6 +133,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
     recallWindowMs: recallWindows(config),
     webhooks: webhookOptions(config),
+    retention: retentionOptions(config),
     operationLogEntriesMax: audit.operationLogEntries,
     auditPace,
     forgetAfterMs: membership.mode === 'etcd' ? membership.forgetAfterHours * 3_600_000 : undefined,
@@ -141,6 +143,20 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     },
   };
 }
+
+/** Undefined where everything is kept. */
+function retentionOptions({ retention }: Config): RetentionOptions | undefined {
+  const { ageDays, channelBytesMax, checkEverySeconds } = retention;
+  const rules = [...Object.values(ageDays), ...Object.values(channelBytesMax)];
+  if (rules.every((rule) => rule === 0)) return undefined;
+  const ruleOf = (type: number): RetentionRule => {
+    const name = type === PERSON ? 'person' : type === GROUP ? 'group' : 'other';
+    return { ageMs: ageDays[name] * DAY_MS, bytesMax: channelBytesMax[name] };
+  };
+  return { ruleOf, checkEveryMs: checkEverySeconds * 1000 };
+}
+
+const DAY_MS = 86_400_000;
 
 function webhookOptions({ webhooks }: Config): WebhookOptions {
   const { endpoints, secret, deadAfterHours, takeoverSeconds, ...limits } = webhooks;

@@ -78,6 +78,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     connections: core.connections,
     decommission: (member, how) => core.sweeps.decommission(member, how),
     webhooks: core.webhooks,
+    retention: core.retention,
     faults: parts.faults,
     tokens: config.admin.tokens,
     runtime,

@@ -266,6 +266,19 @@ test('an advertised admin address moves with its port', (t) => {
   t.is(loaded.config.listen.admin.advertise, 'a.example:5410');
 });
 
+test('retention: 0 keeps everything, and what is no number of days is refused with its place', (t) => {
+  const of = (retention: string) => load(`retention: ${retention}`);
+  const loaded = of('{ age_days: { group: 90 }, channel_bytes_max: { other: 1048576 } }');
+  t.true(loaded.ok);
+  if (!loaded.ok) return;
+  const { ageDays, channelBytesMax } = loaded.config.retention;
+  t.deepEqual({ ...ageDays }, { person: 0, group: 90, other: 0 });
+  t.deepEqual({ ...channelBytesMax }, { person: 0, group: 0, other: 1_048_576 });
+  t.deepEqual(places('retention:\n  age_days:\n    group: -1\n'), [
+    'retention.age_days.group 3:12',
+  ]);
+});
+
 test('each receiver of webhooks has a name of its own and a secret: in its item, a file, or for all', (t) => {
   const file = write('from-a-file\n');
   const of = (webhooks: string) => {

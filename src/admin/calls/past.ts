@@ -29,7 +29,8 @@ export async function history(
     direction: oldestFirst ? 'up' : 'down',
     ...{ commands: 'left-out', bytesMax: PAGE_BYTES_MAX },
   });
-  return { messages: page.messages.map(toStored), nextSeq: page.nextSeq };
+  const { nextSeq, cutTo = 0 } = page;
+  return { messages: page.messages.map(toStored), nextSeq, cutTo };
 }
 
 /** As the backend does: any message, at any time. */

@@ -5,6 +5,7 @@ import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
 import { addConnectionsCommands } from './connections.ts';
 import { addPastCommands } from './past.ts';
+import { addRetentionCommand } from './retention.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
 import { addWebhookCommands } from './webhooks.ts';
 
@@ -21,5 +22,6 @@ export function addAdminCommands(program: Command): void {
   addMessageCommands(program);
   addPastCommands(program);
   addWebhookCommands(program);
+  addRetentionCommand(program);
   addConnectionsCommands(program);
 }

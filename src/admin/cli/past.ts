@@ -73,6 +73,7 @@ async function history(client: AdminClient, flags: HistoryFlags): Promise<void> 
   const page = await client.history({ ...place, startSeq, endSeq, limit, oldestFirst });
   if (flags.json) {
     for (const message of page.messages) await printJson(toJson(message));
+    if (page.cutTo > 0) await printJson({ cutTo: page.cutTo });
     if (page.nextSeq > 0) await printJson({ nextSeq: page.nextSeq });
     return;
   }
@@ -82,6 +83,7 @@ async function history(client: AdminClient, flags: HistoryFlags): Promise<void> 
     ...[message.fromUid, previewOf(message)],
   ]);
   await printLine(formatTable(head, rows));
+  if (page.cutTo > 0) await printLine(`cut by retention up to ${page.cutTo}`);
   if (page.nextSeq > 0) await printLine(`more: --start-seq ${page.nextSeq}`);
 }
 

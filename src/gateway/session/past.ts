@@ -99,7 +99,7 @@ async function historyOf(
   const { limits, services } = session.room;
   if (!isMember(session, channel)) return noMember;
   if (!services.history) return absent;
-  const { messages, more, nextSeq } = await services.history.page({
+  const { messages, more, nextSeq, cutTo } = await services.history.page({
     ...{ channel, startSeq, endSeq, direction },
     limit: Math.min(limit === 0 ? PAGE_DEFAULT : limit, limits.pageMax),
     commands: 'left-out',
@@ -108,7 +108,8 @@ async function historyOf(
   // A member no more since: what was read for one is not sent to a stranger.
   if (!isMember(session, channel)) return noMember;
   const shown = messages.map((message) => pastMessage(channel, message, session.uid));
-  return { ok: true, value: { messages: shown, more, nextSeq } };
+  const cut = cutTo === undefined ? {} : { cutTo };
+  return { ok: true, value: { messages: shown, more, nextSeq, ...cut } };
 }
 
 /** By whoever sent it, also where that is a member no more. */
