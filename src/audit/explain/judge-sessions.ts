@@ -98,7 +98,7 @@ function judgeInterest({ members, where, uid }: Case, place: MemberFacts): Findi
     code: 'interest-missing' as const,
     member,
     text:
-      `${member} does not know that ${place.member} has users in ${where}: what is published on ` +
+      `${member} does not know yet that ${place.member} has users in ${where}: what is published on ` +
       `${member} and not stored (no persist) does not reach ${uid}`,
   }));
 }

@@ -67,8 +67,6 @@ export function judge(evidence: Evidence): Judgement {
 /** What is wrong where the user is not connected comes after whether the user receives. */
 function rankOf({ code, member }: Finding, { members }: Case): number {
   const rank = FINDING_CODES.indexOf(code);
-  // Told of the member that publishes, and it is the user who does not receive.
-  if (code === 'interest-missing') return rank;
   const connected = members.filter(({ sessions }) => sessions.length > 0);
   const elsewhere = connected.length > 0 && !connected.some((facts) => facts.member === member);
   const receives = FINDING_CODES.indexOf('receives');

@@ -7,6 +7,7 @@ import type { Runtime } from '../../runtime/port.ts';
 import type { KeyValue, Mutation, Store } from '../../storage/port.ts';
 import type { Applied, Change, ReplicaListener } from '../../storage/replica-port.ts';
 import type { Repair, RepairListener } from '../port.ts';
+import { RingPacking } from './ring-packing.ts';
 import type { LogEntry, LogFilter, OperationJournal, RefusedOperation } from './port.ts';
 import {
   countedRecord,
@@ -71,9 +72,11 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
   #trimming = false;
   /** Rows that a repair has told of and whose write is not on disk yet. */
   readonly #repaired = new Set<RowKey>();
+  readonly #packing: RingPacking;
 
   private constructor(options: OperationLogOptions) {
     this.#options = options;
+    this.#packing = new RingPacking(options.store);
     const atMs = options.runtime.clock.monotonicMs();
     this.#bucket = { tokens: options.refusalsPerSecondMax ?? 50, atMs };
   }
@@ -137,7 +140,10 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
     this.#say(repairRecord(repair));
   }
 
-  /** Newest first. Costs about 20 ms for a ring of 200,000 lines in which nothing is found. */
+  /**
+   * Newest first, in slices. Of a full ring of 200,000 lines in which nothing is found: 40 to 130 ms of CPU
+   * by user or channel, 200 ms where all lines are of bulk calls, 400 ms where a cause alone is asked for.
+   */
   async query(filter: LogFilter): Promise<readonly LogEntry[]> {
     const { store, runtime } = this.#options;
     const needles = [filter.uid, filter.channel].filter(
@@ -147,15 +153,20 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
     const oldestMs = (filter.sinceMs ?? 0) - CLOCK_STEP_MS;
     const found: LogEntry[] = [];
     let looked = 0;
+    // Rows may become one while they are read: no line is told twice.
+    let upTo = this.#next;
     const range = { gte: keyOf(this.#first), lt: `${PREFIX}g`, reverse: true };
     for await (const chunk of store.scan(range)) {
-      for (const [, value] of chunk) {
+      for (const [key, value] of chunk) {
+        const seen = upTo;
+        upTo = indexOf(key);
         if (!wanted.every((text) => mayHold(value, text))) continue;
         const records = decodeRecords(value);
-        for (const record of records.toReversed()) {
-          for (const line of toEntries(record).toReversed()) {
-            if (matches(line, filter) && found.push(line) >= filter.limit) return found;
-          }
+        const lines = records
+          .flatMap((record) => toEntries(record))
+          .slice(0, Math.max(0, seen - upTo));
+        for (const line of lines.toReversed()) {
+          if (matches(line, filter) && found.push(line) >= filter.limit) return found;
         }
         if (records[0] && timeOf(records[0]) < oldestMs) return found;
         looked += ROW_ENTRIES_MAX;
@@ -195,7 +206,9 @@ export class OperationLog implements OperationJournal, RepairListener, ReplicaLi
     let entries = 0;
     const cut = (): void => {
       if (entries === 0) return;
-      mutations.push({ key: keyOf(this.#next), value: encodeRecords(records) });
+      const row = { key: keyOf(this.#next), entries };
+      mutations.push({ key: row.key, value: encodeRecords(records) });
+      if (this.#packing.note(row)) this.#options.runtime.timers.soon(() => this.#packing.pack());
       this.#next += entries;
       [records, entries] = [[], 0];
     };

@@ -22,10 +22,13 @@ const REFUSED_UIDS_MAX = 8;
 /** Operations with as many keys: what bytes cost on disk is more than what coding them costs. */
 const FRONT_CODED_MIN = 8;
 const FRONT_CODED = 1;
+/** First byte of a row in whose bytes no name can be looked for. */
+export const FRONT_CODED_ROW = FRONT_CODED;
 /** A key begins with how many characters it shares with the one before it, as one printable character. */
 const SHARED_MAX = 90;
 const SHARED_ZERO = 32;
 const DOTS_MAX = 8;
+const ARRAY_16_MAX = 0xffff;
 const DETAIL_LENGTH_MAX = 300;
 
 /** A record as it is packed. */
@@ -92,6 +95,31 @@ export function encodeRecords(records: readonly LogRecord[]): Uint8Array {
   row[0] = records.some((record) => record[8] === FRONT_CODED) ? FRONT_CODED : 0;
   row.set(packed, 1);
   return row;
+}
+
+/**
+ * The rows as one, without decoding a record: their arrays are joined behind one length. Undefined where a
+ * row is none of `encodeRecords`.
+ */
+export function joinRows(rows: readonly Uint8Array[]): Uint8Array | undefined {
+  let count = 0;
+  const bodies: Uint8Array[] = [];
+  for (const row of rows) {
+    const array = arrayIn(row);
+    if (!array) return undefined;
+    count += array.length;
+    bodies.push(row.subarray(array.from));
+  }
+  if (count > ARRAY_16_MAX) return undefined;
+  const coded = rows.some((row) => row[0] === FRONT_CODED) ? FRONT_CODED : 0;
+  return Buffer.concat([Uint8Array.of(coded, 0xdc, count >> 8, count & 0xff), ...bodies]);
+}
+
+/** Where the elements of a row's msgpack array begin, and how many there are. */
+function arrayIn(row: Uint8Array): { readonly length: number; readonly from: number } | undefined {
+  const [, tag = 0, high = 0, low = 0] = row;
+  if (tag >= 0x90 && tag <= 0x9f) return { length: tag & 0x0f, from: 2 };
+  return tag === 0xdc ? { length: (high << 8) | low, from: 4 } : undefined;
 }
 
 /** False where none of the row's lines has this text in it: most rows need not be decoded. */

@@ -3,9 +3,11 @@ import * as fc from 'fast-check';
 import { OperationLog } from '../../../src/audit/operations/operation-log.ts';
 import {
   decodeRecords,
+  encodeRecords,
   entriesIn,
   frontCode,
   frontDecode,
+  joinRows,
   toEntries,
 } from '../../../src/audit/operations/record.ts';
 import { formatDot } from '../../../src/core/dot.ts';
@@ -135,6 +137,59 @@ test('the ring keeps its bound, the oldest lines go first', async (t) => {
   t.true(kept.length >= 100 && kept.length <= 110, String(kept.length));
   t.is(kept[0]!.uid, 'u499');
   t.is((await log.query({ uid: 'u1', limit: 1 })).length, 0);
+});
+
+test('rows of one line each become few, and every line stays where it was', async (t) => {
+  const { location, store, log, open } = await openLog(t, 2_000);
+  const rows = async (on: Store): Promise<number> => {
+    let count = 0;
+    for await (const chunk of on.scan({ gte: 'j', lt: 'k' })) count += chunk.length;
+    return count;
+  };
+  for (let i = 1; i <= 560; i++) {
+    log.onSubmitted(operationOf(i, [`u${i}`]));
+    await flushed(store);
+  }
+  await until('one packed row and what came after', async () => (await rows(store)) < 100);
+  const told = async (from: OperationLog) =>
+    (await from.query({ limit: 2_000 })).map(({ uid: name }) => name);
+  const expected = Array.from({ length: 560 }, (_, i) => `u${560 - i}`);
+  t.deepEqual(await told(log), expected);
+  t.is((await log.query({ uid: 'u7', limit: 9 })).length, 1);
+  await store.close();
+  const again = await location.open();
+  t.teardown(() => again.close());
+  const reopened = await open(again);
+  t.is(reopened.size(), 560);
+  t.deepEqual(await told(reopened), expected);
+});
+
+test('rows are joined as they were written, and what is no row is left alone', (t) => {
+  const record = (name: string) => [
+    0,
+    1,
+    'http',
+    ACTOR,
+    3,
+    5,
+    [subscriptionKey(GROUP, uid(name))],
+    1,
+  ];
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (sizes) => {
+      const rows = sizes.map((size, row) =>
+        Array.from({ length: size }, (_, i) => record(`u${row}-${i}`)),
+      );
+      const joined = joinRows(rows.map((records) => encodeRecords(records)));
+      t.deepEqual(decodeRecords(joined!), rows.flat());
+    }),
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+      decodeRecords(joinRows([bytes]) ?? new Uint8Array(0));
+    }),
+  );
+  t.is(joinRows([Uint8Array.of(0, 0xc0)]), undefined);
 });
 
 test('a flood of refusals is counted, not written', async (t) => {
