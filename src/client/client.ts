@@ -147,8 +147,11 @@ export class HoldfastClient {
 
   /** Asks the server how it is, and compares. What the pings do by themselves. */
   async ping(): Promise<void> {
-    const answer = await this.#request('ping', {}, ({ resume }) => this.#adopt(resume));
+    const answer = await this.#pingOnce();
+    if (this.#fits(answer)) return;
     await this.#comparison.check(answer['digest']);
+    // Now that it has what it lacked, a token is true of it.
+    await this.#pingOnce();
   }
 
   #open(): void {
@@ -213,12 +216,26 @@ export class HoldfastClient {
     if (this.#options.onConversations) this.conversations.load().catch(() => {});
   }
 
-  /** Of an answer: what came before it is covered by the token, and what waits is not handed on yet. */
+  /**
+   * Of an answer: what came before it is covered by the token, where nothing that went out has been lost;
+   * and what waits is not handed on yet.
+   */
   #adopt(token: unknown): void {
     if (typeof token !== 'string' || token === '') return;
     if (this.#catchUp.isWorking || this.#inbox.isHolding) return;
     this.#resume.adopt(token);
     this.#options.onResumeToken?.(token);
+  }
+
+  #pingOnce(): Promise<Result> {
+    return this.#request('ping', {}, (answer) => {
+      if (this.#fits(answer)) this.#adopt(answer['resume']);
+    });
+  }
+
+  /** A server that sends no digest is believed. */
+  #fits({ digest }: Result): boolean {
+    return typeof digest !== 'string' || digest === this.#list.digest();
   }
 
   #pingSoon(connection: Connection, delayMs: number): void {
@@ -277,7 +294,7 @@ export class HoldfastClient {
   /** For a younger token. */
   #pingNow(): void {
     this.#pinging = true;
-    this.#request('ping', {}, ({ resume }) => this.#adopt(resume))
+    this.#pingOnce()
       .catch(() => {})
       .finally(() => {
         this.#pinging = false;

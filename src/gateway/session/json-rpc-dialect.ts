@@ -12,6 +12,7 @@ import {
 import { WK_VERSION_MAX } from '../codec/wkproto.ts';
 import type { Ref, RequestId } from '../codec/frame.ts';
 import type { Dialect } from './dialect.ts';
+import type { ClientSession } from './session.ts';
 
 const NO_MESSAGE = 0n;
 
@@ -89,7 +90,7 @@ export const jsonRpcDialect: Dialect = {
     if (ref === undefined) return;
     const { lists, resumes } = session.room.services;
     const digest = session.digest ? lists?.digest(session) : undefined;
-    const token = session.resumes ? resumes?.token(session.uid) : undefined;
+    const token = session.resumes && hearsAll(session) ? resumes?.token(session.uid) : undefined;
     session.send(encodePong(ref, digest, token));
     session.endFilter();
   },
@@ -103,6 +104,12 @@ export const jsonRpcDialect: Dialect = {
     session.send(encodeDisconnect(reasonCode, text));
   },
 };
+
+/** A token would claim what went to a topic that the socket has lost; soon the audit puts it right. */
+function hearsAll(session: ClientSession): boolean {
+  const { sessions } = session.room.services;
+  return session.joinedChannels().length >= sessions.channelCountOf(session);
+}
 
 /** The parser lets no such request through without an id. */
 function needed(ref: Ref): RequestId {
