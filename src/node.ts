@@ -6,6 +6,7 @@ import type { GrpcPeerTransport } from './cluster/link/grpc-transport.ts';
 import { EtcdMembership } from './cluster/membership/etcd.ts';
 import type { Membership } from './cluster/membership/port.ts';
 import type { Config } from './config/load.ts';
+import type { ListenerSet } from './connections/listeners.ts';
 import { selfMember } from './config/local-node.ts';
 import type { MemberId } from './core/ids.ts';
 import type { ClientGateway } from './gateway/gateway.ts';
@@ -17,6 +18,7 @@ import {
   createTransport,
   type Ground,
 } from './node/adapters.ts';
+import { createListeners, drainClients, turnedOff } from './node/listeners.ts';
 import { createNodeCore, type NodeCore } from './node/core.ts';
 import { NodeEvents } from './node/events.ts';
 import { IdleMemory } from './node/idle-memory.ts';
@@ -68,6 +70,7 @@ interface Life {
   probing?: Probing;
   /** Where the gateway listens. */
   clientPort?: number;
+  httpPort?: number;
   http?: HttpApi;
   admin?: AdminServer;
   /** The peers that answer have been met, or had their time. */
@@ -93,6 +96,7 @@ class HoldfastNode implements Node {
   readonly #hub = new EventHub();
   readonly #idleMemory = new IdleMemory();
   readonly #startedMs: number;
+  readonly #listeners: ListenerSet;
   #life: Life | undefined;
   #phase: 'starting' | 'running' | 'stopping' = 'starting';
   #rebuilding: Promise<void> | undefined;
@@ -102,6 +106,7 @@ class HoldfastNode implements Node {
     const ports = { client: client.port, http: http.port, admin: admin.port, peer: peer.port };
     const self = selfMember(config, ports);
     this.#ground = { config, self, log, runtime };
+    this.#listeners = createListeners(this.#ground, () => this.#life);
     this.#startedMs = runtime.clock.monotonicMs();
     this.addresses = {
       client: self.clientAddress,
@@ -126,7 +131,18 @@ class HoldfastNode implements Node {
   async stop(graceMs: number): Promise<void> {
     this.#phase = 'stopping';
     await this.#rebuilding?.catch(() => undefined);
-    await this.#end(graceMs);
+    const until = this.#ground.runtime.clock.monotonicMs() + graceMs;
+    if (this.#life?.clientPort !== undefined) await this.#drain(this.#life, graceMs);
+    await this.#end(Math.max(0, until - this.#ground.runtime.clock.monotonicMs()));
+  }
+
+  /** At the configured pace, or as much faster as half of the grace period asks for. */
+  async #drain(life: Life, graceMs: number): Promise<void> {
+    const withinMs = graceMs / 2;
+    const asked = (life.gateway.counters.sockets * 1000) / Math.max(1, withinMs);
+    const pace = Math.max(this.#ground.config.gateway.drainSessionsPerSecond, Math.ceil(asked));
+    life.probing?.stop();
+    await drainClients(life, pace, withinMs);
   }
 
   /** Opens what is there; a store that cannot be read is set aside where there are peers to ask. */
@@ -217,19 +233,21 @@ class HoldfastNode implements Node {
       metrics: this.#metrics,
       events: this.#hub,
       health: () => this.#health(),
+      listeners: this.#listeners,
       sessions: () => life.gateway.counters.sessions,
       uptimeMs: () => runtime.clock.monotonicMs() - this.#startedMs,
       version: VERSION,
       faults: life.faults.injector(life.core),
     };
     life.http = createHttp(this.#ground, parts);
-    await life.http.start(http.host, http.port);
+    life.httpPort = await life.http.start(http.host, http.port);
+    await this.#listeners.carryOver();
     life.admin = createAdmin(this.#ground, parts);
     await life.admin.start(admin.host, admin.port);
     await life.core.start();
     const port = await life.gateway.start(client.host, client.port);
     life.clientPort = port;
-    life.probing = probe(this.#ground, life, port);
+    if (life.gateway.service === 'enabled') life.probing = probe(this.#ground, life, port);
     if (this.#phase === 'starting') this.#phase = 'running';
     this.#showHealth(life);
     await this.#meetPeers(life);
@@ -327,6 +345,7 @@ class HoldfastNode implements Node {
     const life = this.#life;
     if (!life) return { ready: false, reasons: [`the node is ${this.#phase}`], degraded: [] };
     return judgeHealth({
+      turnedOff: turnedOff(this.#listeners),
       phase: this.#phase === 'running' && !life.met ? 'starting' : this.#phase,
       store: life.store.status(),
       mayWrite: life.core.replicator.mayWrite(),

@@ -12,6 +12,7 @@ import { systemRuntime } from '../runtime/system.ts';
 import type * as kept from './connection-messages.ts';
 import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
+import type * as listening from './listener-messages.ts';
 import type * as wire from './messages.ts';
 import type * as past from './past-messages.ts';
 import type * as rules from './retention-messages.ts';
@@ -169,6 +170,24 @@ export class AdminClient {
 
   retention(request: Ask<rules.RetentionRequest> = {}): Promise<rules.RetentionReply> {
     return this.#unary('Retention', request);
+  }
+
+  listeners(): Promise<listening.ListenersReply> {
+    return this.#unary('Listeners', {});
+  }
+
+  enableListener(request: Ask<listening.EnableListenerRequest>): Promise<listening.ListenerReply> {
+    return this.#unary('EnableListener', request);
+  }
+
+  disableListener(
+    request: Ask<listening.DisableListenerRequest>,
+  ): Promise<listening.ListenerReply> {
+    return this.#unary('DisableListener', request);
+  }
+
+  drain(request: Ask<listening.DrainRequest> = {}): Promise<listening.DrainReply> {
+    return this.#unary('Drain', request);
   }
 
   webhooks(): Promise<hooks.WebhooksReply> {

@@ -23,10 +23,12 @@ import { AdminError, toStatus } from './errors.ts';
 import { DiagnosisService, type DiagnosisCalls } from './calls/diagnosis.ts';
 import { decommission } from './calls/decommission.ts';
 import { injectFault } from './calls/faults.ts';
+import type { Listeners } from '../connections/listener-port.ts';
 import type { Connections } from '../connections/port.ts';
 import type { FaultInjector } from '../faults/port.ts';
 import { listSubscriptions, type ListOptions } from './calls/list.ts';
 import { connectionCalls } from './calls/connections.ts';
+import { listenerCalls } from './calls/listeners.ts';
 import { conversations, history, recall } from './calls/past.ts';
 import { toMembersReply } from './calls/member-view.ts';
 import type { VerifyState } from './diagnosis-messages.ts';
@@ -69,6 +71,8 @@ export interface AdminServerOptions {
   readonly connections?: Connections | undefined;
   /** Absent: Retention is UNIMPLEMENTED. */
   readonly retention?: Retention | undefined;
+  /** Absent: calls about listeners are UNIMPLEMENTED. */
+  readonly listeners?: Listeners | undefined;
   /** Absent: no receiver is configured. */
   readonly webhooks?: Webhooks | undefined;
   /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
@@ -215,6 +219,7 @@ export class AdminServer {
         decommission({ cluster, remove: this.#options.decommission }, request),
       ),
       ...this.#unaries(connectionCalls(this.#options.connections)),
+      ...this.#unaries(listenerCalls(this.#options.listeners, cluster.nodeId)),
       History: this.#unary((request) => history(services, request)),
       Recall: this.#unary((request) => recall(services, request)),
       Conversations: this.#unary((request) => conversations(services, request)),

@@ -18,6 +18,8 @@ const SECURITY_HEADERS = {
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
 };
+/** Also while the listener is disabled: how else would anybody see that it is. */
+const STAYS_OPEN: ReadonlySet<string> = new Set([...PROBE_PATHS, '/metrics']);
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** The HTTP surface of one node: WuKongIM's routes, probes, metrics and the page. */
@@ -25,6 +27,9 @@ export class HttpApi {
   readonly #context: ApiContext;
   #server: FastifyInstance | undefined;
   #inWork = 0;
+  /** While disabled: what Retry-After says. */
+  #retryAfterSeconds: number | undefined;
+  #onIdle: (() => void) | undefined;
 
   constructor(options: HttpApiOptions) {
     this.#context = withDefaults(options);
@@ -76,6 +81,39 @@ export class HttpApi {
     }
   }
 
+  get inWork(): number {
+    return this.#inWork;
+  }
+
+  /**
+   * Answers 503 with Retry-After from now on, but to probes and /metrics; requests in work get
+   * `terminateAfterMs` to end, then their connections are cut. The port stays bound.
+   */
+  async disable(retryAfterSeconds: number, terminateAfterMs: number) {
+    this.#retryAfterSeconds = retryAfterSeconds;
+    const ended = this.#inWork;
+    const http = this.#server?.server;
+    http?.closeIdleConnections();
+    if (ended > 0) await this.#idle(terminateAfterMs);
+    const terminated = this.#inWork;
+    if (terminated > 0) http?.closeAllConnections();
+    return { ended, terminated };
+  }
+
+  enable(): void {
+    this.#retryAfterSeconds = undefined;
+  }
+
+  #idle(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cut = this.#context.timers.after(withinMs, resolve);
+      this.#onIdle = () => {
+        cut.cancel();
+        resolve();
+      };
+    });
+  }
+
   /** Counted by the response's close, which comes also where the client went away. */
   #limitRequests(server: FastifyInstance): void {
     const { requestsMax, onRequest } = this.#context;
@@ -83,9 +121,15 @@ export class HttpApi {
       this.#inWork += 1;
       reply.raw.once('close', () => {
         this.#inWork -= 1;
+        if (this.#inWork === 0) this.#onIdle?.();
         const route = request.routeOptions.url ?? 'unknown';
         onRequest?.({ method: request.method, route, status: reply.raw.statusCode });
       });
+      const retryAfter = this.#retryAfterSeconds;
+      if (retryAfter !== undefined && !STAYS_OPEN.has(request.routeOptions.url ?? '')) {
+        reply.header('retry-after', String(retryAfter)).header('connection', 'close');
+        return done(new HttpError(503, 'the HTTP listener of this node is disabled'));
+      }
       const busy = this.#inWork > requestsMax;
       done(busy ? new HttpError(503, `${requestsMax} requests are in work, try again`) : undefined);
     });
@@ -161,7 +205,7 @@ function fail(context: ApiContext, { error, request, reply }: Failed): FastifyRe
   const { status, message } = describeError(error, context.bodyBytesMax);
   if (status === 500) context.log.error('a request failed by a defect', { route, error });
   else context.log.debug('a request was refused', { route, status, reason: message });
-  if (status === 503) void reply.header('retry-after', '1');
+  if (status === 503 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '1');
   return sendFailure(reply, status, message);
 }
 

@@ -109,6 +109,7 @@ const gateway = field.section({
   frames_per_second: field.integer({ from: 1, to: 1e6, unit: 'frames' }).default(50_000),
   sends_per_second: field.integer({ from: 1, to: 1e6, unit: 'messages' }).default(10_000),
   queries_per_second: field.integer({ from: 1, to: 1e6, unit: 'requests' }).default(50),
+  drain_sessions_per_second: field.integer({ from: 1, to: 1e6, unit: 'sessions' }).default(1000),
   origins_allowed: names('origins'),
   hosts_allowed: names('hosts'),
 });

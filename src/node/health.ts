@@ -13,6 +13,8 @@ export interface HealthFacts {
   /** How long each peer has not been found equal, and how long that may be. */
   readonly unverified?:
     { readonly ages: readonly UnverifiedAge[]; readonly limitMs: number } | undefined;
+  /** What an operator turned off. */
+  readonly turnedOff?: Pick<Health, 'reasons' | 'degraded'> | undefined;
   /** What the node's own probes say of delivery, once there are any. */
   readonly canary?: CanaryState | undefined;
 }
@@ -36,6 +38,7 @@ export function judgeHealth(facts: HealthFacts): Health {
     reasons.push(`the store cannot write: ${facts.store.error.message}`);
   }
   if (!facts.mayWrite) reasons.push('the store is catching up with the cluster');
+  reasons.push(...(facts.turnedOff?.reasons ?? []));
   reasons.push(...(facts.canary?.broken ?? []));
   const degraded = facts.peers
     .filter((peer) => !peer.live)
@@ -45,6 +48,7 @@ export function judgeHealth(facts: HealthFacts): Health {
   if (facts.membership.state === 'frozen') {
     degraded.push(`the roster is frozen: ${facts.membership.reason}`);
   }
+  degraded.push(...(facts.turnedOff?.degraded ?? []));
   degraded.push(...unverified(facts), ...(facts.canary?.degraded ?? []));
   return { ready: reasons.length === 0, reasons, degraded };
 }

@@ -1,3 +1,4 @@
+import type { Listeners } from '../connections/listener-port.ts';
 import type { EventFeed } from '../admin/port.ts';
 import { AdminServer } from '../admin/server.ts';
 import { HttpApi } from '../api/http-server.ts';
@@ -18,6 +19,7 @@ export interface SurfaceParts {
   readonly metrics: Metrics;
   readonly events: EventFeed;
   readonly health: () => Health;
+  readonly listeners: Listeners;
   readonly sessions: () => number;
   readonly uptimeMs: () => number;
   readonly version: string;
@@ -76,6 +78,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     listing: core.table,
     diagnosis: core.diagnosis,
     connections: core.connections,
+    listeners: parts.listeners,
     decommission: (member, how) => core.sweeps.decommission(member, how),
     webhooks: core.webhooks,
     retention: core.retention,

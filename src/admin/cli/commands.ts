@@ -4,6 +4,7 @@ import { addDiagnosisCommands } from './diagnosis.ts';
 import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
 import { addConnectionsCommands } from './connections.ts';
+import { addListenerCommands } from './listeners.ts';
 import { addPastCommands } from './past.ts';
 import { addRetentionCommand } from './retention.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
@@ -24,4 +25,5 @@ export function addAdminCommands(program: Command): void {
   addWebhookCommands(program);
   addRetentionCommand(program);
   addConnectionsCommands(program);
+  addListenerCommands(program);
 }

@@ -1,0 +1,100 @@
+import type { HttpApi } from '../api/http-server.ts';
+import type { Membership } from '../cluster/membership/port.ts';
+import { ListenerSet, type Units } from '../connections/listeners.ts';
+import type { ClientGateway } from '../gateway/gateway.ts';
+import type { Ground } from './adapters.ts';
+import type { NodeCore } from './core.ts';
+import { probe, type Probing } from './probing.ts';
+
+/** The parts of a node's present life that listen. */
+export interface ListeningParts {
+  readonly core: NodeCore;
+  readonly membership: Membership;
+  readonly gateway: ClientGateway;
+  /** The node's own client; it is away while the client listener is. */
+  probing?: Probing;
+  http?: HttpApi;
+  clientPort?: number;
+  httpPort?: number;
+}
+
+/** S3-1: who has not answered the Close frame by then is terminated. */
+const TERMINATE_AFTER_MS = 3_000;
+/** A drain that an operator asks for ends by then, however many sessions there are. */
+const DRAIN_WITHIN_MS = 600_000;
+
+export function createListeners(
+  ground: Ground,
+  life: () => ListeningParts | undefined,
+): ListenerSet {
+  return new ListenerSet({
+    units: () => {
+      const parts = life();
+      return parts?.http && unitsOf(ground, parts, parts.http);
+    },
+    clock: ground.runtime.clock,
+    log: ground.log.child({ room: 'connections' }),
+  });
+}
+
+function unitsOf(ground: Ground, parts: ListeningParts, http: HttpApi): Units {
+  const { listen, gateway: limits } = ground.config;
+  const { gateway } = parts;
+  return {
+    client: {
+      address: () => `${listen.client.host}:${parts.clientPort ?? listen.client.port}`,
+      connections: () => gateway.counters.sockets,
+      async disable(retryAfterSeconds) {
+        parts.probing?.stop();
+        delete parts.probing;
+        const how = { retryAfterSeconds, terminateAfterMs: TERMINATE_AFTER_MS };
+        const { connections, terminated } = await gateway.disable(how);
+        return { ended: connections, terminated };
+      },
+      enable() {
+        gateway.enable();
+        parts.probing ??= probe(ground, parts, parts.clientPort ?? listen.client.port);
+        return Promise.resolve();
+      },
+      drain: ({ sessionsPerSecond = limits.drainSessionsPerSecond }) => {
+        parts.probing?.stop();
+        delete parts.probing;
+        return drainClients(parts, sessionsPerSecond, DRAIN_WITHIN_MS);
+      },
+    },
+    http: {
+      address: () => `${listen.http.host}:${parts.httpPort ?? listen.http.port}`,
+      connections: () => http.inWork,
+      disable: (retryAfterSeconds) => http.disable(retryAfterSeconds, TERMINATE_AFTER_MS),
+      enable: () => Promise.resolve(http.enable()),
+    },
+  };
+}
+
+/** Live members take the clients, those first that stand after this one, so that not all go to one. */
+export function drainClients(
+  { core, gateway, membership }: ListeningParts,
+  sessionsPerSecond: number,
+  withinMs: number,
+) {
+  return gateway.drain({ sessionsPerSecond, next: nextAddresses(core, membership), withinMs });
+}
+
+function nextAddresses(core: NodeCore, membership: Membership): readonly string[] {
+  const live = new Set(core.replicator.peers().flatMap((p) => (p.live ? [p.member] : [])));
+  const others = membership.roster().members.filter(({ id }) => live.has(id));
+  const after = others.filter(({ id }) => id > core.self.id);
+  const before = others.filter(({ id }) => id < core.self.id);
+  return [...after, ...before].map(({ clientAddress }) => clientAddress);
+}
+
+/** Why the node is not ready, or not whole, because of what an operator turned off. */
+export function turnedOff(listeners: ListenerSet): {
+  readonly reasons: readonly string[];
+  readonly degraded: readonly string[];
+} {
+  const off = listeners.list().filter(({ state }) => state !== 'enabled');
+  const said = (name: string) =>
+    off.filter((one) => one.name === name).map(({ state }) => `the ${name} listener is ${state}`);
+  return { reasons: said('client'), degraded: said('http') };
+}
