@@ -26,8 +26,9 @@ export interface ExchangeOptions {
 const TICK_MS = 1_000;
 const CALL_MS = 2_000;
 const TELL_AFTER_MS = 20;
-/** Of one message between members. */
+/** Of one message between members, and their bytes. */
 const ITEMS_MAX = 500;
+const ITEMS_BYTES_MAX = 256 * 1024;
 /** Settled events that wait to be told; more are found out by asking. */
 const UNTOLD_MAX = 50_000;
 /** Whoever delivers an event has told so by then, where both run. */
@@ -49,6 +50,7 @@ export class Exchange {
   #timer: Timer | undefined;
   #telling: Timer | undefined;
   #startedMs = 0;
+  #looking = false;
   readonly #takenOver = new Map<string, number>();
 
   constructor(options: ExchangeOptions) {
@@ -112,7 +114,14 @@ export class Exchange {
   /** One round: hear the others, and settle or take over what has waited too long. */
   async tick(): Promise<void> {
     await Promise.all(this.#options.calls.reachable().map((member) => this.#greet(member)));
-    for (const lane of this.#options.outbox.lanes) await this.#look(lane);
+    // A round that waits for members that do not answer is not joined by another.
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      for (const lane of this.#options.outbox.lanes) await this.#look(lane);
+    } finally {
+      this.#looking = false;
+    }
   }
 
   async #greet(member: MemberId): Promise<void> {
@@ -197,13 +206,14 @@ export class Exchange {
   *#nextOf(lane: Lane): Generator<OutboxEvent> {
     const last = this.#looked.get(lane);
     let passed = last === undefined || !lane.events.has(last);
-    let count = 0;
+    let [count, bytes] = [0, 0];
     this.#looked.delete(lane);
     for (const event of lane.events.values()) {
       if (passed) {
         yield event;
         count += 1;
-        if (count >= ITEMS_MAX) {
+        bytes += sizeOf(event);
+        if (count >= ITEMS_MAX || bytes >= ITEMS_BYTES_MAX) {
           this.#looked.set(lane, event.id);
           return;
         }
@@ -255,8 +265,8 @@ export class Exchange {
   }
 
   #tell(): void {
-    const copies = takeAll(this.#copies);
-    const settled = takeAll(this.#settled);
+    const copies = takeAll(this.#copies, sizeOf);
+    const settled = takeAll(this.#settled, (id) => id.length);
     for (const member of this.#options.calls.reachable()) {
       for (const [lane, part] of copies) {
         const events = part.map(eventFields);
@@ -298,13 +308,24 @@ function pack({ endpoint, type }: Lane, items: readonly unknown[]): readonly unk
 }
 
 /** At most one message's worth of each lane; the rest stays for the next. */
-function takeAll<Item>(waiting: Map<Lane, Item[]>): [Lane, readonly Item[]][] {
+function takeAll<Item>(
+  waiting: Map<Lane, Item[]>,
+  size: (item: Item) => number,
+): [Lane, readonly Item[]][] {
   const taken: [Lane, readonly Item[]][] = [];
   for (const [lane, items] of waiting) {
-    taken.push([lane, items.splice(0, ITEMS_MAX)]);
+    let [count, bytes] = [0, 0];
+    while (count < Math.min(items.length, ITEMS_MAX) && bytes < ITEMS_BYTES_MAX) {
+      bytes += size(items[count++]!);
+    }
+    taken.push([lane, items.splice(0, count)]);
     if (items.length === 0) waiting.delete(lane);
   }
   return taken;
+}
+
+function sizeOf({ id, content }: OutboxEvent): number {
+  return id.length + (content.kind === 'text' ? content.text : content.key).length;
 }
 
 function claimName(endpoint: string, id: string): string {

@@ -77,23 +77,7 @@ export class FakeServices {
             return { messageId: this.messageId, messageSeq: 7, clientMsgNo, disks: 2 };
           }),
       },
-      directory: {
-        by: () => this.services.directory,
-        setToken: (uid, flag, token) =>
-          this.#write(() => void this.tokens.set(`${uid}/${flag}`, token)),
-        revokeTokens: () => this.#write(() => undefined),
-        checkToken: () => ({ ok: true, value: { level: 1 } }),
-        channel: (channel) => this.channels.get(channel),
-        setChannel: (channel, settings, flags) =>
-          this.#write(() => {
-            const known = this.channels.get(channel) ?? NEW_CHANNEL;
-            const next = { ...known, deleted: false, ...settings, ...flags };
-            this.channels.set(channel, next);
-            return undefined;
-          }),
-        deny: () => this.#write(() => undefined),
-        allow: () => this.#write(() => undefined),
-      },
+      directory: this.#directory(),
       sessions: {
         attach: () => Promise.resolve(),
         detach: () => {},
@@ -104,6 +88,26 @@ export class FakeServices {
         sessionsIn: () => 0,
         putRight: () => {},
       },
+    };
+  }
+
+  #directory(): Services['directory'] {
+    return {
+      by: () => this.#directory(),
+      setToken: (uid, flag, token) =>
+        this.#write(() => void this.tokens.set(`${uid}/${flag}`, token)),
+      revokeTokens: () => this.#write(() => undefined),
+      checkToken: () => ({ ok: true, value: { level: 1 } }),
+      channel: (channel) => this.channels.get(channel),
+      setChannel: (channel, settings, flags) =>
+        this.#write(() => {
+          const known = this.channels.get(channel) ?? NEW_CHANNEL;
+          const next = { ...known, deleted: false, ...settings, ...flags };
+          this.channels.set(channel, next);
+          return undefined;
+        }),
+      deny: () => this.#write(() => undefined),
+      allow: () => this.#write(() => undefined),
     };
   }
 
