@@ -98,5 +98,8 @@ test('S1-9 what a dead node had not delivered is taken over by the others, each 
   );
   t.deepEqual(receiver.ids('message.recalled'), [`message.recalled:${ids[0]}`]);
   t.is(receiver.ids('user.onlinestatus').length, 1);
-  t.deepEqual([...new Set(by)].toSorted(), [1, 2]);
+  t.deepEqual(
+    [1, 2, 3].filter((k) => by.includes(k)),
+    [1, 2],
+  );
 });
