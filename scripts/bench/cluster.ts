@@ -93,7 +93,7 @@ function configOf(index: number, ports: readonly Ports[]): string {
     admin_address: 127.0.0.1:${port.admin}`,
   );
   return `node: { id: node-${index + 1}, data_dir: node-${index + 1} }
-gateway: { sends_per_second: 1000000, frames_per_second: 1000000 }
+gateway: { sends_per_second: 1000000, frames_per_second: 1000000, queries_per_second: 1000000 }
 listen:
   client: { port: ${own.client} }
   http: { port: ${own.http} }

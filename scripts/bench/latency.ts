@@ -1,6 +1,7 @@
 import { startBenchCluster } from './cluster.ts';
 import { EasySocket } from './easy-socket.ts';
 import { pause, waitFor } from './process.ts';
+import { quantile } from './quantile.ts';
 import type { Row } from './row.ts';
 
 /** The nodes' code is compiled and their heaps have grown to their sizes by then; it is left out. */
@@ -59,11 +60,9 @@ export async function benchLatency(rate: number, seconds: number): Promise<Row[]
 }
 
 function quantiles(name: string, samples: number[]): Row[] {
-  const sorted = samples.toSorted((a, b) => a - b);
-  const at = (q: number): number => sorted[Math.floor(q * (sorted.length - 1))]!;
   const target = { value: 15, sense: 'at most' } as const;
   return [
-    { name: `${name}, p50`, value: at(0.5), unit: 'ms' },
-    { name: `${name}, p99`, value: at(0.99), unit: 'ms', target },
+    { name: `${name}, p50`, value: quantile(samples, 0.5), unit: 'ms' },
+    { name: `${name}, p99`, value: quantile(samples, 0.99), unit: 'ms', target },
   ];
 }

@@ -10,8 +10,10 @@ import { benchHealReal } from './heal-real.ts';
 import { benchLatency } from './latency.ts';
 import { benchIdleSessions, benchStoredSubscriptions } from './memory.ts';
 import { benchIdleAudits, benchSymbols } from './reconcile.ts';
+import { benchPast } from './past.ts';
 import { benchResume } from './resume.ts';
 import { formatTable, type Row } from './row.ts';
+import { benchSends } from './sends.ts';
 import { benchSubscribe } from './subscribe.ts';
 import { benchSweep } from './sweep.ts';
 
@@ -44,6 +46,8 @@ const SECTIONS = {
   fanout: (size: Size) => benchFanout(FANOUT_SECONDS, size.rounds),
   subscribe: (size: Size) => benchSubscribe(size.subscriptions),
   latency: (size: Size) => benchLatency(1000, size.seconds),
+  sends: (size: Size) => benchSends(size.seconds),
+  past: (size: Size) => benchPast(size.seconds),
   resume: () => benchResume(),
   idle: (size: Size) => benchIdleSessions(size.idle),
   stored: (size: Size) => benchStoredSubscriptions(size.stored),

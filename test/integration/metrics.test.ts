@@ -51,7 +51,10 @@ function documented(): string[] {
 
 test('S2-8 every metric that is declared has a value, and what happened was counted once', async (t) => {
   const audit = { profile: 'fast', fault_injection: 'on' };
-  const cluster = await startCluster(t, { nodes: 2, etcd: false, config: { audit } });
+  // Nobody is there to take them: port 9 is the one of discard.
+  const backend = { name: 'backend', url: 'http://127.0.0.1:9/', secret: 'sixteen-letters' };
+  const webhooks = { endpoints: [backend] };
+  const cluster = await startCluster(t, { nodes: 2, etcd: false, config: { audit, webhooks } });
   await allLinked(cluster);
   const at = cluster.addresses(1);
   const comparing = new HoldfastClient({
