@@ -21,6 +21,8 @@ const LISTS = [
 ] as const;
 const PAGE = { size: 50, wanted: 5_000 } as const;
 
+const ONE_RESULT: readonly [mark: string, marks: number] = ['"result"', 1];
+
 /** One session that asks, and waits for each answer. */
 class Reader {
   readonly #socket: LoadSocket;
@@ -39,8 +41,8 @@ class Reader {
     return reader;
   }
 
-  /** Bytes of the answer. It must be a result with `marks` of something in it. */
-  ask(method: string, params: object, mark = '"result"', marks = 1): Promise<number> {
+  /** Bytes of the answer. It must have so many of a mark in it. */
+  ask(method: string, params: object, [mark, marks] = ONE_RESULT): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#onAnswer = (frame) => {
         const text = frame.subarray(0, 60).toString();
@@ -128,7 +130,7 @@ async function listRows(
     Array.from({ length: USERS }, (_, u) => Reader.connect(port, `reader-${size}-${u}`)),
   );
   const list = (index: number): Promise<number> =>
-    readers[index % USERS]!.ask('conversations', { limit: size }, '"last":', size);
+    readers[index % USERS]!.ask('conversations', { limit: size }, ['"last":', size]);
   const node = cluster.nodes[0]!.process;
   const cpu = node.cpuSeconds();
   for (let u = 0; u < USERS; u++) await list(u);
@@ -168,7 +170,7 @@ async function pageRows(cluster: BenchCluster, seconds: number): Promise<Row[]> 
     const own = readers.indexOf(reader) % 2;
     const channelId = `past-${size}-${(2 * index * 7 + own) % CHANNELS}`;
     const params = { channelId, channelType: 2, limit: PAGE.size };
-    await reader.ask('history', params, '"payload":', PAGE.size);
+    await reader.ask('history', params, ['"payload":', PAGE.size]);
     idle.push(reader);
   });
   for (const reader of readers) reader.destroy();
