@@ -110,6 +110,11 @@ export class TestCluster {
     return this.#node(k).process.pid;
   }
 
+  /** How the last run of its process ended. */
+  lastExit(k: number): string {
+    return this.#node(k).process.lastExit;
+  }
+
   storeDir(k: number): string {
     return this.#node(k).storeDir;
   }
