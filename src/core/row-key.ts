@@ -103,6 +103,12 @@ export function pairOf(key: RowKey): { readonly channel: ChannelKey; readonly ui
   return { channel: key.slice(3, end) as ChannelKey, uid: key.slice(end + 1) as Uid };
 }
 
+/** Of a row whose first part is a channel. */
+export function channelOf(key: string): ChannelKey {
+  const end = key.indexOf(SEPARATOR, 3);
+  return (end < 0 ? key.slice(3) : key.slice(3, end)) as ChannelKey;
+}
+
 /** -1 where the key is no row key. */
 export function shardOfKey(key: string): number {
   return key[2] === SEPARATOR ? HEX.indexOf(key[1]!) : -1;

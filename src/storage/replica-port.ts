@@ -61,6 +61,8 @@ export interface Replica {
   read(key: RowKey): Row;
   /** False where no row of the kinds channel and deny is stored under the channel: none need be read. */
   mayHaveRules(channel: ChannelKey): boolean;
+  /** False where no message of the channel is stored twice: no row of a send need be read to know. */
+  mayHaveCopies(channel: ChannelKey): boolean;
   /** A row's bytes as this store holds them; reports nothing. */
   decode(key: string, bytes: Uint8Array): Decoded<Row>;
   /** The whole vector of a shard, as the context of a removal. */

@@ -9,7 +9,7 @@ import type { RowKey } from '../core/row-key.ts';
 import type { VectorRow, VersionVector } from '../core/version-vector.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
-import { ChannelRules } from './channel-rules.ts';
+import { ChannelMarks } from './channel-marks.ts';
 import { ClosedContexts } from './closed-contexts.ts';
 import { drawIdentity, type StoreIdentity } from './identity.ts';
 import { DurableVector } from './durable-vector.ts';
@@ -61,7 +61,7 @@ export class ReplicatedStore implements Replica {
   readonly #vector: VersionVector;
   readonly #durable: DurableVector;
   readonly #contexts: ClosedContexts;
-  readonly #rules = new ChannelRules();
+  readonly #marks = new ChannelMarks();
   readonly #source: RowSource;
   readonly #listeners: ReplicaListener[] = [];
   readonly #dirty = new Map<string, readonly [ActorId, number]>();
@@ -97,9 +97,7 @@ export class ReplicatedStore implements Replica {
     });
     const replica = new ReplicatedStore(options, { ...identity, stored });
     for (const [key, error] of damaged) replica.#reportDamage(key, error);
-    await replica.#rules.fill(store).catch((error: unknown) => {
-      options.log.warn('which channels have rules is not known: each is looked up', { error });
-    });
+    await replica.#marks.fill(store, options.log);
     return replica;
   }
 
@@ -130,7 +128,11 @@ export class ReplicatedStore implements Replica {
   }
 
   mayHaveRules(channel: ChannelKey): boolean {
-    return this.#rules.mayHold(channel);
+    return this.#marks.rules.mayHold(channel);
+  }
+
+  mayHaveCopies(channel: ChannelKey): boolean {
+    return this.#marks.copies.mayHold(channel);
   }
 
   decode(key: string, bytes: Uint8Array): Decoded<Row> {
@@ -209,8 +211,7 @@ export class ReplicatedStore implements Replica {
       for (const { hlc } of change.after) this.#hlc = Math.max(this.#hlc, hlc);
       addReplacement({ mutations, contexts: this.#contexts }, change);
     }
-    this.#rules.note(changes);
-    this.#store.stage(mutations, () => {
+    this.#store.stage(this.#marks.noted(changes, mutations), () => {
       this.#tell((listener) => listener.onDurable({ changes, own: false }));
       onDurable?.();
     });
@@ -314,8 +315,7 @@ export class ReplicatedStore implements Replica {
 
   #stage(operation: Operation, { mutations, changes, own, claimed, onDurable }: Staging): void {
     const range = rangeOf(operation);
-    this.#rules.note(changes);
-    this.#store.stage(mutations, () => {
+    this.#store.stage(this.#marks.noted(changes, mutations), () => {
       if (claimed) this.#durable.add(range);
       this.#tell((listener) => listener.onDurable({ operation, changes, own }));
       onDurable?.();

@@ -70,7 +70,7 @@ test.serial(
     const bot = await connect(t, `${url}/?access_token=key`);
     const [first] = [await bot.event('connect', isLifecycle('connect'))];
     t.is(bot.frames[0], first);
-    t.is(bot.frames.findIndex(isLifecycle('enable')), 1);
+    t.is(bot.frames[1], await bot.event('enable', isLifecycle('enable')));
     t.like(await bot.event('a heartbeat', (f) => f['meta_event_type'] === 'heartbeat'), {
       interval: 1_000,
     });

@@ -26,7 +26,7 @@ import type { Conversations } from './port.ts';
 
 export interface IntegrityOptions {
   readonly store: Pick<Store, 'scan' | 'get' | 'stage'>;
-  readonly replica: Pick<Replica, 'read' | 'decode' | 'submit'>;
+  readonly replica: Pick<Replica, 'read' | 'decode' | 'mayHaveCopies' | 'submit'>;
   readonly conversations: Pick<Conversations, 'hide'>;
   readonly gate: Pick<WriteGate, 'refusal'>;
   readonly runtime: Pick<Runtime, 'clock' | 'timers'>;

@@ -16,7 +16,7 @@ export interface MessageRow {
 
 export interface MessageRowsOptions {
   readonly store: Pick<Store, 'scan'>;
-  readonly replica: Pick<Replica, 'read' | 'decode'>;
+  readonly replica: Pick<Replica, 'read' | 'decode' | 'mayHaveCopies'>;
   readonly clock: Clock;
 }
 
@@ -62,9 +62,11 @@ export class MessageRows {
     if (!message || message.syncOnce) return undefined;
     const { expire, timestamp, messageSeq } = message;
     if (expire > 0 && (timestamp + expire) * 1000 <= clock.wallMs()) return undefined;
-    const actor = key.slice(channelPrefix('m', channel).length + SEQ_DIGITS + 1) as ActorId;
-    const [first] = copiesOf((other) => replica.read(other), { channel, message, actor });
-    if (first && (first.actor !== actor || first.messageSeq !== messageSeq)) return undefined;
+    if (replica.mayHaveCopies(channel)) {
+      const actor = key.slice(channelPrefix('m', channel).length + SEQ_DIGITS + 1) as ActorId;
+      const [first] = copiesOf((other) => replica.read(other), { channel, message, actor });
+      if (first && (first.actor !== actor || first.messageSeq !== messageSeq)) return undefined;
+    }
     return { message, recalled: entry.tag === RECALL, hlc: entry.hlc };
   }
 }

@@ -10,7 +10,7 @@ import { HISTORY_LIMIT_MAX, type History, type HistoryPage, type HistoryRequest 
 
 export interface HistoryOptions {
   readonly store: Pick<Store, 'scan'>;
-  readonly replica: Pick<Replica, 'read' | 'decode'>;
+  readonly replica: Pick<Replica, 'read' | 'decode' | 'mayHaveCopies'>;
   readonly clock: Clock;
   /** Up to where a channel's messages are absent by rule, whatever of them this disk still has. */
   readonly floorOf?: ((channel: ChannelKey) => number) | undefined;
@@ -96,7 +96,9 @@ export class ChannelHistory implements History {
     const message = entry && decodeMessage(entry.value);
     if (!message) return undefined;
     if (this.#isExpired(message)) return undefined;
-    const read = (key: RowKey): Row => this.#options.replica.read(key);
+    const { replica } = this.#options;
+    if (!replica.mayHaveCopies(channel)) return message;
+    const read = (key: RowKey): Row => replica.read(key);
     const placed: Placed = { channel, message, actor };
     const copies = copiesOf(read, placed);
     if (copies.length < 2) return message;

@@ -27,6 +27,7 @@ export interface ResumeOptions {
   readonly replica: Pick<
     Replica,
     | 'read'
+    | 'mayHaveCopies'
     | 'operations'
     | 'durableVector'
     | 'durableHash'
@@ -195,6 +196,7 @@ export class ResumeService implements Resumes {
     if (!message) return undefined;
     const { expire, timestamp } = message;
     if (expire > 0 && (timestamp + expire) * 1000 <= clock.wallMs()) return undefined;
+    if (!replica.mayHaveCopies(channel)) return message;
     const read = replica.read.bind(replica);
     const copies = copiesOf(read, { channel, message, actor });
     const first = copies.find((copy) => read(keyOfCopy(channel, copy)).length > 0);
