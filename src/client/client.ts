@@ -1,3 +1,4 @@
+import { Addresses } from './addresses.ts';
 import { Backoff } from './backoff.ts';
 import { CatchUp } from './catch-up.ts';
 import { ChannelList, type ListedChannel } from './channel-list.ts';
@@ -48,9 +49,9 @@ export class HoldfastClient {
   readonly #catchUp: CatchUp;
   readonly #queue: SendQueue;
   readonly #backoff: Backoff;
+  readonly #addresses: Addresses;
   #connection: Connection | undefined;
   #state: ClientState = 'stopped';
-  #attempt = 0;
   #connectedMs = 0;
   #pinging = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -60,6 +61,7 @@ export class HoldfastClient {
     const request = (method: string, params: Result): Promise<Result> =>
       this.#request(method, params);
     this.#backoff = new Backoff(options);
+    this.#addresses = new Addresses(options.addresses);
     this.#resume = new ResumeState(options.resumeToken ?? '');
     this.#inbox = new Inbox({
       list: this.#list,
@@ -155,9 +157,8 @@ export class HoldfastClient {
   }
 
   #open(): void {
-    const { addresses, openSocket = openPlatformSocket, answerWithinMs = 10_000 } = this.#options;
-    const address = addresses[this.#attempt++ % addresses.length];
-    if (address === undefined) throw new RangeError('addresses: at least one is needed');
+    const { openSocket = openPlatformSocket, answerWithinMs = 10_000 } = this.#options;
+    const address = this.#addresses.next();
     this.#become('connecting', address);
     const limits = { answerWithinMs, pendingMax: this.#options.pendingMax ?? 1_000 };
     const connection: Connection = new Connection(openSocket(address), limits, {
@@ -277,6 +278,7 @@ export class HoldfastClient {
       data: said,
     };
     this.conversations.event(event);
+    if (event.type === 'lifecycle.drain') this.#addresses.lead(event.data);
     this.#options.onEvent?.(event);
   }
 
@@ -311,7 +313,8 @@ export class HoldfastClient {
     const wasConnected = this.#state === 'connected';
     if (this.#state !== 'connecting' && !wasConnected) return;
     const connectedMs = wasConnected ? Date.now() - this.#connectedMs : 0;
-    const waitMs = this.#backoff.waitMs(connectedMs, Math.random());
+    const waitMs =
+      this.#addresses.ledWaitMs(Math.random()) ?? this.#backoff.waitMs(connectedMs, Math.random());
     this.#become('waiting', reason);
     this.#timer = setTimeout(() => this.#open(), waitMs);
   }

@@ -192,8 +192,10 @@ export class ClientGateway {
     const all = [...this.#sessions.values()];
     const endsAtMs = runtime.clock.monotonicMs() + withinMs;
     const step = Math.max(1, Math.ceil((sessionsPerSecond * DRAIN_STEP_MS) / 1000));
-    const farewell = drainFarewell(next);
-    for (let at = 0; at < all.length;) {
+    for (let [at, turn] = [0, 0]; at < all.length; turn++) {
+      const first = next.length === 0 ? 0 : turn % next.length;
+      // Not all to the same one.
+      const farewell = drainFarewell([...next.slice(first), ...next.slice(0, first)]);
       const isLate = runtime.clock.monotonicMs() >= endsAtMs;
       const batch = all.slice(at, isLate ? undefined : at + step);
       sendAway(batch, runtime, farewell);

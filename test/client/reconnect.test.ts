@@ -209,3 +209,51 @@ test('the conversations of the client are those of the server: unread, preview, 
     devices.every((one) => one.conversations.all().length === 0),
   );
 });
+
+test('a client that is told to go elsewhere goes there at once, and to nothing less safe', async (t) => {
+  const opened: string[] = [];
+  const drain = (next: unknown): object => ({
+    method: 'event',
+    params: {
+      ...{ id: 'e', type: 'lifecycle.drain', timestamp: 1 },
+      data: JSON.stringify({ sub_type: 'drain', reconnect: true, next }),
+    },
+  });
+  const { one } = client(t, {
+    ...{ addresses: ['wss://a', 'wss://b', 'wss://c'], backoffMinMs: 60_000, backoffMaxMs: 60_000 },
+    openSocket(address) {
+      opened.push(address);
+      if (address === 'wss://z') return scripted(undefined);
+      const next = ['ws://plain', 7, 'wss://z', ...(address === 'wss://a' ? ['wss://c'] : [])];
+      const said = [{ result: { reasonCode: 1 } }, drain(next)];
+      return speaking(said.map((frame, i) => (i === 0 ? { id: '1', ...frame } : frame)));
+    },
+  });
+  one.start();
+  await until('it went where it was told to', () => opened.length === 3);
+  t.deepEqual(opened, ['wss://a', 'wss://c', 'wss://z'], 'its own first, then the other');
+  await until('it waits', () => one.state === 'waiting');
+  t.is(opened.length, 3, 'a named one that is not there is no reason to hurry');
+});
+
+/** A socket that says all this once it is asked something, and closes. */
+function speaking(frames: readonly object[]): ClientSocket {
+  const heard: Record<string, ((event: never) => void)[]> = {};
+  const tell = (type: string, event: object = {}): void =>
+    heard[type]?.forEach((listener) => listener(event as never));
+  setTimeout(() => tell('open'), 0);
+  let said = false;
+  return {
+    send() {
+      if (said) return;
+      said = true;
+      setTimeout(() => {
+        for (const frame of frames) tell('message', { data: JSON.stringify(frame) });
+        tell('close', { code: 1012, reason: 'draining' });
+      }, 0);
+    },
+    close: () => {},
+    addEventListener: (type: string, listener: (event: never) => void) =>
+      void (heard[type] ??= []).push(listener),
+  };
+}
