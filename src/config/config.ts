@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
+import type { TlsFiles } from './certificate.ts';
 import type { RawConfig } from './schema.ts';
+import { SURFACES, tlsFilesOf, type Surface } from './tls.ts';
 
 type CamelKey<Key extends string> = Key extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<CamelKey<Tail>>}`
@@ -16,8 +18,16 @@ type Written = Camel<RawConfig>;
 /** First the one to present, both accepted; empty: not configured. Never logged. */
 export type Secrets = readonly string[];
 
+/** Where one surface listens; `tls`: undefined for plain text. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly advertise?: string | undefined;
+  readonly tls: TlsFiles | undefined;
+}
+
 /** The whole configuration, checked, with every default filled in. Units are last in the names. */
-export interface Config extends Omit<Written, 'cluster' | 'node' | 'http' | 'admin'> {
+export interface Config extends Omit<Written, 'cluster' | 'node' | 'http' | 'admin' | 'listen'> {
   readonly cluster: {
     readonly id: string;
     readonly secrets: Secrets;
@@ -31,7 +41,10 @@ export interface Config extends Omit<Written, 'cluster' | 'node' | 'http' | 'adm
     /** Absolute. */
     readonly dataDir: string;
     readonly shutdownGraceMs: number;
+    /** 0: certificates are read again when that is asked for, and at no other time. */
+    readonly certificatesCheckSeconds: number;
   };
+  readonly listen: { readonly [Name in Surface]: ListenAddress };
   readonly http: Omit<Written['http'], 'managerToken'> & { readonly managerTokens: Secrets };
   readonly admin: { readonly tokens: Secrets };
 }
@@ -59,7 +72,14 @@ export function toConfig(raw: RawConfig, folder: string): Config {
       slot: entry?.slot ?? raw.node.slot ?? (raw.membership.mode === 'static' ? 0 : undefined),
       dataDir: resolve(folder, dataDir),
       shutdownGraceMs: raw.node.shutdown_grace_ms,
+      certificatesCheckSeconds: raw.node.certificates_check_seconds,
     },
+    listen: Object.fromEntries(
+      SURFACES.map((name) => [
+        name,
+        { ...written.listen[name], tls: tlsFilesOf(raw, name, folder) },
+      ]),
+    ) as Config['listen'],
     http: { ...http, managerTokens: managerToken },
     admin: { tokens: raw.admin.token },
   };

@@ -12,6 +12,7 @@ import { checkRules } from './rules.ts';
 import { configSchema, type RawConfig } from './schema.ts';
 import { readSecrets } from './secret.ts';
 import { shapeAt, writableKeys, type Path } from './shape.ts';
+import { checkTls } from './tls.ts';
 
 export type { Config } from './config.ts';
 export { formatConfigErrors, type ConfigProblem } from './problem.ts';
@@ -55,6 +56,11 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   }
   const checked = check(draft);
   problems.push(...checked.problems);
+  if (checked.parsed) {
+    const originOf = (path: Path) => draft.originOf(path);
+    const checking = { folder, readText, nowMs: Date.now(), originOf };
+    problems.push(...checkTls(checked.parsed, checking));
+  }
   if (!checked.parsed || problems.length > 0) return { ok: false, errors: inFileOrder(problems) };
   const config = toConfig(checked.parsed, folder);
   return { ok: true, config: k === undefined ? config : configForNode(config, k) };
@@ -103,7 +109,8 @@ function readFile(path: string, draft: Draft): ConfigProblem[] {
   }
 }
 
-function readText(path: string): string {
+/** Of a small text file. Throws an Error with `code`: EFBIG above 1 MiB, else as node:fs does. */
+export function readText(path: string): string {
   const { size } = statSync(path);
   if (size > FILE_BYTES_MAX) throw Object.assign(new Error('too large'), { code: 'EFBIG' });
   return readFileSync(path, 'utf8');

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { parseMemberId } from '../core/ids.ts';
 import type { Member } from '../core/member.ts';
-import type { Config } from './config.ts';
+import type { Config, ListenAddress } from './config.ts';
 
 /** Between the ports of neighbours on one machine. */
 const PORT_STEP = 100;
@@ -57,8 +57,13 @@ export function selfMember(config: Config, bound: BoundPorts): Member {
     slot: config.node.slot ?? 0,
     peerAddress: entry?.peerAddress ?? peer.advertise ?? address(peer.host, bound.peer),
     clientAddress:
-      entry?.clientAddress ?? client.advertise ?? `ws://${address(client.host, bound.client)}`,
-    httpAddress: entry?.httpAddress ?? http.advertise ?? `http://${address(http.host, bound.http)}`,
+      entry?.clientAddress ??
+      client.advertise ??
+      `${client.tls ? 'wss' : 'ws'}://${address(client.host, bound.client)}`,
+    httpAddress:
+      entry?.httpAddress ??
+      http.advertise ??
+      `${http.tls ? 'https' : 'http'}://${address(http.host, bound.http)}`,
     adminAddress: entry?.adminAddress ?? admin.advertise ?? address(admin.host, bound.admin),
   };
 }
@@ -68,12 +73,10 @@ function meetsClients({ client, admin }: Config['listen']): boolean {
   return client.port !== 0 && above > 0 && above % PORT_STEP === 0;
 }
 
-type Listener = Config['listen']['client'];
-
-function shifted(listener: Listener, shift: number): Listener {
-  const { host, port, advertise } = listener;
+function shifted(listener: ListenAddress, shift: number): ListenAddress {
+  const { port, advertise } = listener;
   return {
-    host,
+    ...listener,
     port: port === 0 ? 0 : port + shift,
     advertise: advertise?.replace(/:(\d+)$/, (_, digits: string) => `:${Number(digits) + shift}`),
   };

@@ -41,7 +41,10 @@ function openToStrangers(config: RawConfig): Breach[] {
   const guards: Record<Listener, { readonly set: boolean; readonly needs: string }> = {
     client: { set: config.gateway.auth === 'token', needs: 'gateway.auth: token' },
     http: { set: config.http.manager_token.length > 0, needs: 'http.manager_token' },
-    admin: { set: config.admin.token.length > 0, needs: 'admin.token' },
+    admin: {
+      set: config.admin.token.length > 0 || config.listen.admin.tls.ca_file !== undefined,
+      needs: 'admin.token or listen.admin.tls.ca_file',
+    },
     peer: { set: config.cluster.secret.length > 0, needs: 'cluster.secret' },
   };
   return LISTENERS.filter((name) => !isLoopback(config.listen[name].host) && !guards[name].set).map(

@@ -25,6 +25,7 @@ const node = field.section({
   slot: slot().optional(),
   data_dir: field.text(/^[^\0]{1,1024}$/, 'a folder').default('data/{id}'),
   shutdown_grace_ms: field.milliseconds(0, 600_000).default(10_000),
+  certificates_check_seconds: field.seconds(0, 3600).default(10),
 });
 
 const member = field.section({
@@ -55,11 +56,28 @@ const membership = field.section({
   forget_after_hours: field.integer({ from: 1, to: 8760, unit: 'hours' }).default(24),
 });
 
+const pemFile = () => field.text(/^[^\0]{1,1024}$/, 'the path of a PEM file').optional();
+const ownPair = { certificate_file: pemFile(), key_file: pemFile() };
+
+const open = (portDefault: number, address: z.ZodType<string>) =>
+  field
+    .section({ ...listener(portDefault, address), tls: field.section(ownPair).prefault({}) })
+    .prefault({});
+
+/** With an authority whoever connects needs a certificate too. */
+const proving = (portDefault: number) =>
+  field
+    .section({
+      ...listener(portDefault, field.hostAndPort()),
+      tls: field.section({ ...ownPair, ca_file: pemFile() }).prefault({}),
+    })
+    .prefault({});
+
 const listen = field.section({
-  client: listener(5200, field.url(['ws', 'wss'], 'ws://chat.example.com:5200')),
-  http: listener(5001, field.url(['http', 'https'], 'http://chat.example.com:5001')),
-  admin: listener(5300, field.hostAndPort()),
-  peer: listener(7100, field.hostAndPort()),
+  client: open(5200, field.url(['ws', 'wss'], 'ws://chat.example.com:5200')),
+  http: open(5001, field.url(['http', 'https'], 'http://chat.example.com:5001')),
+  admin: proving(5300),
+  peer: proving(7100),
 });
 
 const storage = field.section({
@@ -195,13 +213,11 @@ export const configSchema = field.section({
 export type RawConfig = z.output<typeof configSchema>;
 
 function listener(portDefault: number, address: z.ZodType<string>) {
-  return field
-    .section({
-      host: field.host().default('127.0.0.1'),
-      port: field.port().default(portDefault),
-      advertise: address.optional(),
-    })
-    .prefault({});
+  return {
+    host: field.host().default('127.0.0.1'),
+    port: field.port().default(portDefault),
+    advertise: address.optional(),
+  };
 }
 
 function names(what: string) {

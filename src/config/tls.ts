@@ -1,0 +1,74 @@
+import { resolve } from 'node:path';
+import { readTls, type TlsFault, type TlsFiles } from './certificate.ts';
+import type { ConfigProblem, Origin } from './problem.ts';
+import type { RawConfig } from './schema.ts';
+import type { Path } from './shape.ts';
+
+export const SURFACES = ['client', 'http', 'admin', 'peer'] as const;
+export type Surface = (typeof SURFACES)[number];
+
+/** Undefined: plain text. Paths are relative to `folder`. */
+export function tlsFilesOf(
+  { listen }: Pick<RawConfig, 'listen'>,
+  surface: Surface,
+  folder: string,
+): TlsFiles | undefined {
+  const tls = listen[surface].tls;
+  if (tls.certificate_file === undefined || tls.key_file === undefined) return undefined;
+  const ca = 'ca_file' in tls ? tls.ca_file : undefined;
+  return {
+    certificateFile: resolve(folder, tls.certificate_file),
+    keyFile: resolve(folder, tls.key_file),
+    caFile: ca === undefined ? undefined : resolve(folder, ca),
+  };
+}
+
+export interface TlsChecking {
+  readonly folder: string;
+  readonly readText: (path: string) => string;
+  readonly nowMs: number;
+  readonly originOf: (path: Path) => Origin;
+}
+
+/** All that is wrong with the files of all listeners, at once. */
+export function checkTls(config: RawConfig, checking: TlsChecking): ConfigProblem[] {
+  const { originOf, folder } = checking;
+  return SURFACES.flatMap((surface) => {
+    const problem = (key: string, what: Omit<TlsFault, 'key'>): ConfigProblem => {
+      const path = ['listen', surface, 'tls', key];
+      return { path: path.join('.'), origin: originOf(path), ...what };
+    };
+    const absent = missing(config, surface);
+    if (absent.length > 0) {
+      const allowed = `${needs(surface)} together, or none of them`;
+      return absent.map((key) => problem(key, { found: 'nothing', allowed }));
+    }
+    const files = tlsFilesOf(config, surface, folder);
+    if (!files) return [];
+    const read = readTls(files, { ...checking, use: surface === 'peer' ? 'peer' : 'server' });
+    if (read.ok) return [];
+    return read.faults.map(({ key, found, allowed }) => problem(WRITTEN[key], { found, allowed }));
+  });
+}
+
+const WRITTEN = {
+  certificateFile: 'certificate_file',
+  keyFile: 'key_file',
+  caFile: 'ca_file',
+} as const;
+
+function missing({ listen }: RawConfig, surface: Surface): string[] {
+  const tls: Readonly<Record<string, string | undefined>> = listen[surface].tls;
+  if (Object.values(tls).every((value) => value === undefined)) return [];
+  return needed(surface).filter((key) => tls[key] === undefined);
+}
+
+/** Members prove themselves to each other, so that without an authority TLS would mean little there. */
+function needed(surface: Surface): readonly string[] {
+  const pair = ['certificate_file', 'key_file'];
+  return surface === 'peer' ? [...pair, 'ca_file'] : pair;
+}
+
+function needs(surface: Surface): string {
+  return needed(surface).join(', ');
+}
