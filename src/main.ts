@@ -97,6 +97,10 @@ async function start(config: Config): Promise<void> {
   );
   // The runtime's timers keep no process alive, and while the node starts or rebuilds nothing else does.
   setInterval(() => undefined, 2 ** 30);
+  process.on('SIGHUP', () => {
+    const all = node.certificates.reload();
+    log.info('SIGHUP: certificates were read again', { listeners: all });
+  });
   const stopping = stopOnSignals(log, config.node.shutdownGraceMs, (graceMs) => node.stop(graceMs));
   try {
     await node.start();

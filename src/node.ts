@@ -18,6 +18,7 @@ import {
   createTransport,
   type Ground,
 } from './node/adapters.ts';
+import { Certificates } from './node/certificates.ts';
 import { createListeners, drainClients, turnedOff } from './node/listeners.ts';
 import { createNodeCore, type NodeCore } from './node/core.ts';
 import { NodeEvents } from './node/events.ts';
@@ -53,6 +54,7 @@ export interface Addresses {
 
 export interface Node {
   readonly addresses: Addresses;
+  readonly certificates: Certificates;
   start(): Promise<void>;
   /** Ends client connections with 1012, waits at most `graceMs` for each surface, closes the store. */
   stop(graceMs: number): Promise<void>;
@@ -85,11 +87,12 @@ const MEET_POLL_MS = 25;
 
 /** Composition root: it and node/ are the one place where adapters are named. */
 export function createNode(config: Config, ports: NodePorts): Promise<Node> {
-  return Promise.resolve(new HoldfastNode(config, ports));
+  return Promise.resolve().then(() => new HoldfastNode(config, ports));
 }
 
 class HoldfastNode implements Node {
   readonly addresses: Addresses;
+  readonly certificates: Certificates;
   readonly #ground: Ground;
   readonly #location: StoreLocation;
   readonly #metrics: Metrics;
@@ -105,7 +108,8 @@ class HoldfastNode implements Node {
     const { client, http, admin, peer } = config.listen;
     const ports = { client: client.port, http: http.port, admin: admin.port, peer: peer.port };
     const self = selfMember(config, ports);
-    this.#ground = { config, self, log, runtime };
+    this.certificates = new Certificates(config, { log, runtime });
+    this.#ground = { config, self, log, runtime, certificates: this.certificates };
     this.#listeners = createListeners(this.#ground, () => this.#life);
     this.#startedMs = runtime.clock.monotonicMs();
     this.addresses = {
@@ -130,6 +134,7 @@ class HoldfastNode implements Node {
 
   async stop(graceMs: number): Promise<void> {
     this.#phase = 'stopping';
+    this.certificates.stop();
     await this.#rebuilding?.catch(() => undefined);
     const until = this.#ground.runtime.clock.monotonicMs() + graceMs;
     if (this.#life?.clientPort !== undefined) await this.#drain(this.#life, graceMs);

@@ -81,6 +81,8 @@ export interface AdminServerOptions {
   readonly tokens: readonly string[];
   /** Plain text where absent; TLS and client certificates come in here. */
   readonly credentials?: ServerCredentials | undefined;
+  /** Callers show a certificate that `credentials` has checked, so that a token is one thing more. */
+  readonly proven?: boolean | undefined;
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'debug' | 'info' | 'warn' | 'error'>;
   readonly limits?: Partial<AdminLimits> | undefined;
@@ -126,7 +128,8 @@ export class AdminServer {
 
   /** Resolves with the bound port; 0 picks one. Rejects with an AdminStartError, also where it is taken. */
   async start(host: string, port: number): Promise<number> {
-    if (this.#options.tokens.length === 0 && !isLoopback(host)) {
+    const { tokens, proven } = this.#options;
+    if (tokens.length === 0 && !proven && !isLoopback(host)) {
       throw new AdminStartError(
         'ADMIN_OPEN_TO_STRANGERS',
         `admin.token: is not set, so the admin service may listen on loopback only, not on ${host}`,

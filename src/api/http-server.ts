@@ -1,5 +1,9 @@
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { fastify } from 'fastify';
+import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Server } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { TlsSource } from '../config/certificate.ts';
 import { advertisedNames, checkOrigin, tokenCheck } from './access.ts';
 import { parseJson } from './body.ts';
 import { failureBody, HttpError } from './http-error.ts';
@@ -20,6 +24,9 @@ const SECURITY_HEADERS = {
 };
 /** Also while the listener is disabled: how else would anybody see that it is. */
 const STAYS_OPEN: ReadonlySet<string> = new Set([...PROBE_PATHS, '/metrics']);
+/** A connection that has not agreed on a key by then is cut. */
+const HANDSHAKE_MS = 10_000;
+const TLS_RULES = { minVersion: 'TLSv1.2' } as const;
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** The HTTP surface of one node: WuKongIM's routes, probes, metrics and the page. */
@@ -30,6 +37,7 @@ export class HttpApi {
   /** While disabled: what Retry-After says. */
   #retryAfterSeconds: number | undefined;
   #onIdle: (() => void) | undefined;
+  #forgetTls = (): void => {};
 
   constructor(options: HttpApiOptions) {
     this.#context = withDefaults(options);
@@ -57,10 +65,12 @@ export class HttpApi {
     }
     addProbeRoutes(server, this.#context);
     addPageRoutes(server, this.#context, assets);
+    this.#followTls(server);
     try {
       await server.listen({ host, port });
     } catch (error) {
       this.#server = undefined;
+      this.#forgetTls();
       await server.close();
       throw error;
     }
@@ -72,6 +82,7 @@ export class HttpApi {
     const server = this.#server;
     if (!server) return;
     this.#server = undefined;
+    this.#forgetTls();
     const { timers, closeGraceMs } = this.#context;
     const cut = timers.after(closeGraceMs, () => server.server.closeAllConnections());
     try {
@@ -79,6 +90,15 @@ export class HttpApi {
     } finally {
       cut.cancel();
     }
+  }
+
+  #followTls(server: FastifyInstance): void {
+    const { tls } = this.#context;
+    if (!tls) return;
+    const https = server.server as HttpsServer;
+    this.#forgetTls = tls.onChange(({ certificate, key }) =>
+      https.setSecureContext({ cert: certificate, key, ...TLS_RULES }),
+    );
   }
 
   get inWork(): number {
@@ -136,8 +156,15 @@ export class HttpApi {
   }
 }
 
+function makeServer(tls: TlsSource | undefined, options: FastifyHttpOptions<Server>) {
+  if (!tls) return fastify(options);
+  const { certificate, key } = tls.current();
+  const https = { cert: certificate, key, handshakeTimeout: HANDSHAKE_MS, ...TLS_RULES };
+  return fastify({ ...options, https } as FastifyHttpOptions<Server>);
+}
+
 function createServer(context: ApiContext): FastifyInstance {
-  const server = fastify({
+  const server = makeServer(context.tls, {
     bodyLimit: context.bodyBytesMax,
     requestTimeout: context.requestTimeoutMs,
     forceCloseConnections: 'idle',
@@ -234,6 +261,8 @@ function sendFailure(reply: FastifyReply, status: number, message: string): Fast
 /** Bytes that are no HTTP: an answer in the shape of all others, then the connection closes. */
 function answerUnparsable(error: { readonly code?: string }, socket: Socket): void {
   if (socket.destroyed || !socket.writable) return;
+  // In a handshake that failed there is no way to say anything, as to a browser that speaks plain HTTP.
+  if (/^(?:ERR_SSL|ERR_TLS|EPROTO|ECONNRESET)/.test(error.code ?? '')) return void socket.destroy();
   const tooSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
   const [status, text] = tooSlow ? [408, 'Request Timeout'] : [400, 'Bad Request'];
   const body = failureBody(status, tooSlow ? 'the request took too long' : 'this is not HTTP');

@@ -1,3 +1,4 @@
+import type { TlsSource } from '../config/certificate.ts';
 import type { MemberId, Uid } from '../core/ids.ts';
 import type { Member } from '../core/member.ts';
 import type { Services } from '../messaging/port.ts';
@@ -42,6 +43,8 @@ export interface HttpApiOptions {
   readonly hostsAllowed: readonly string[];
   /** Origins as browsers send them, besides the page's own. */
   readonly originsAllowed: readonly string[];
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsSource | undefined;
   readonly bodyBytesMax: number;
   readonly log: ApiLog;
   readonly random: Random;

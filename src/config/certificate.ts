@@ -195,3 +195,13 @@ function isOf(
   }
   return false;
 }
+
+/** The certificate of one listener as it is now; it may be another one later. */
+export interface TlsSource {
+  current(): TlsMaterial;
+  /**
+   * For new connections, from then on; open ones keep what they have. What throws says that it stays with
+   * what it has. Returns the way to be told no more.
+   */
+  onChange(take: (material: TlsMaterial) => void): () => void;
+}

@@ -14,7 +14,9 @@ import type { RetentionOptions, RetentionRule } from '../messaging/retention/por
 import type { Runtime } from '../runtime/port.ts';
 import { LevelStoreLocation } from '../storage/level-store.ts';
 import type { WebhookOptions } from '../webhooks/options.ts';
+import type { Certificates } from './certificates.ts';
 import type { CoreOptions, NodeCore } from './core.ts';
+import { credentialsTo, serverCredentials } from './grpc-credentials.ts';
 import { servicesFor } from './services.ts';
 
 /** What every part of a node is made from. */
@@ -23,6 +25,7 @@ export interface Ground {
   readonly self: Member;
   readonly log: Log;
   readonly runtime: Runtime;
+  readonly certificates: Certificates;
 }
 
 export function createLocation({ config, runtime }: Ground): LevelStoreLocation {
@@ -63,13 +66,19 @@ export function createMembership(
   });
 }
 
-export function createTransport({ config, self, log, runtime }: Ground): GrpcPeerTransport {
+export function createTransport(ground: Ground): GrpcPeerTransport {
+  const { config, self, log, runtime, certificates } = ground;
+  const tls = certificates.source('peer');
   return new GrpcPeerTransport({
     self: self.id,
     cluster: config.cluster.id,
     host: config.listen.peer.host,
     port: config.listen.peer.port,
     secrets: config.cluster.secrets,
+    credentials: tls && {
+      server: serverCredentials(tls),
+      channelTo: (peer) => credentialsTo(tls, peer),
+    },
     runtime,
     log: log.child({ room: 'link' }),
   });

@@ -9,6 +9,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { Store } from '../storage/port.ts';
 import type { Ground } from './adapters.ts';
 import type { NodeCore } from './core.ts';
+import { serverCredentials } from './grpc-credentials.ts';
 import type { Health } from './health.ts';
 import { servicesFor } from './services.ts';
 
@@ -36,6 +37,7 @@ export function createHttp(ground: Ground, parts: SurfaceParts): HttpApi {
     managerTokens: config.http.managerTokens,
     hostsAllowed: config.http.hostsAllowed,
     originsAllowed: config.gateway.originsAllowed,
+    tls: ground.certificates.source('http'),
     bodyBytesMax: config.http.bodyBytesMax,
     log: log.child({ room: 'api' }),
     random: runtime.random,
@@ -58,6 +60,7 @@ export function createHttp(ground: Ground, parts: SurfaceParts): HttpApi {
 export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
   const { config, self, log, runtime } = ground;
   const { core, membership, store, metrics } = parts;
+  const tls = ground.certificates.source('admin');
   return new AdminServer({
     services: servicesFor(core.services, 'admin'),
     cluster: {
@@ -84,6 +87,8 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     retention: core.retention,
     faults: parts.faults,
     tokens: config.admin.tokens,
+    credentials: tls && serverCredentials(tls),
+    proven: tls?.current().ca !== undefined,
     runtime,
     log: log.child({ room: 'admin' }),
     onCall: (method, code) =>

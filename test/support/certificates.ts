@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { readTls, type TlsMaterial, type TlsSource } from '../../src/config/certificate.ts';
 
 /** What certificates/generate.sh made: `ca` is the cluster's authority, `stranger` is of `other-ca`. */
 export type CertificateName = 'server' | 'renewed' | 'member' | 'nameless' | 'stranger' | 'expired';
@@ -21,4 +22,35 @@ export function tlsFiles(name: CertificateName, ca?: 'ca' | 'other-ca') {
     keyFile: certificatePath(`${name}.key`),
     caFile: ca && certificatePath(`${ca}.pem`),
   };
+}
+
+/** A listener's certificate that a test replaces; expired ones are taken too. */
+export interface TestSource extends TlsSource {
+  replace(name: CertificateName, ca?: 'ca' | 'other-ca'): void;
+}
+
+export function tlsSource(name: CertificateName, ca?: 'ca' | 'other-ca'): TestSource {
+  let current = materialOf(name, ca);
+  const takers = new Set<(material: TlsMaterial) => void>();
+  return {
+    current: () => current,
+    onChange(take) {
+      takers.add(take);
+      return () => void takers.delete(take);
+    },
+    replace(next, authority) {
+      current = materialOf(next, authority);
+      for (const take of takers) take(current);
+    },
+  };
+}
+
+function materialOf(name: CertificateName, ca?: 'ca' | 'other-ca'): TlsMaterial {
+  const read = readTls(tlsFiles(name, ca), {
+    readText: (path) => readFileSync(path, 'utf8'),
+    nowMs: Date.UTC(name === 'expired' ? 2020 : 2026, 0, 1, 12),
+    use: 'server',
+  });
+  if (!read.ok) throw new Error(JSON.stringify(read.faults));
+  return read.material;
 }

@@ -118,8 +118,10 @@ export class GrpcAcceptor {
       if (this.#connections.get(from) === connection) this.#connections.delete(from);
       if (!connection.stranger) return;
       this.#strangers--;
-      // What was no gRPC at all: its connection ended before anybody here saw a call.
-      if (!connection.refused && socket.bytesRead > 0) this.#options.counters.strangersRefused++;
+      // What was no gRPC, or had no certificate: its connection ended before anybody here saw a call.
+      if (!connection.refused && socket.bytesRead > 0) {
+        this.#refused(from, 'the connection ended before anything was proved');
+      }
     });
     return true;
   }

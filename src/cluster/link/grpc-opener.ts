@@ -62,8 +62,12 @@ class Dialling {
     this.#handler = target.handler;
     this.#outcome = outcome;
     const { settings } = options;
-    const channel = settings.credentials?.channel ?? credentials.createInsecure();
-    this.#client = new Client(target.peer.peerAddress, channel, channelOptions(settings));
+    const channel = settings.credentials?.channelTo(target.peer) ?? credentials.createInsecure();
+    this.#client = new Client(target.peer.peerAddress, channel, {
+      ...channelOptions(settings),
+      // gRPC would say an IP address as the server's name, which TLS forbids; channelTo checks the address.
+      ...(settings.credentials ? { 'grpc.ssl_target_name_override': target.peer.id } : {}),
+    });
     this.#exchange = {
       cluster: settings.cluster,
       opener: settings.self,
@@ -140,7 +144,15 @@ class Dialling {
     const code = 'code' in error ? error.code : undefined;
     if (code === status.UNAUTHENTICATED) this.#fail('UNAUTHENTICATED', details, error);
     else if (code === status.FAILED_PRECONDITION) this.#fail('REFUSED', details, error);
-    else this.#fail('UNREACHABLE', details, error);
+    else this.#fail('UNREACHABLE', this.#overTls(details), error);
+  }
+
+  /** gRPC tells little of a handshake that the other side ended. */
+  #overTls(details: string): string {
+    if (!this.#options.settings.credentials || !/^Failed to connect|ECONNRESET/.test(details)) {
+      return details;
+    }
+    return `${details}: does it take peers over TLS, with certificates of this node's authority?`;
   }
 
   #fail(code: LinkErrorCode, message: string, cause?: unknown): void {

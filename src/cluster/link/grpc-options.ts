@@ -1,5 +1,6 @@
 import type { ChannelCredentials, ChannelOptions, ServerCredentials } from '@grpc/grpc-js';
 import type { MemberId } from '../../core/ids.ts';
+import type { Member } from '../../core/member.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import { ENVELOPE_BYTES } from './envelope.ts';
@@ -17,7 +18,12 @@ export interface GrpcPeerTransportOptions {
   readonly runtime: Runtime;
   /** For mTLS; plain text where absent. */
   readonly credentials?:
-    { readonly server: ServerCredentials; readonly channel: ChannelCredentials } | undefined;
+    | {
+        readonly server: ServerCredentials;
+        /** Asked with each attempt to reach a member. */
+        readonly channelTo: (peer: Member) => ChannelCredentials;
+      }
+    | undefined;
   /** Largest message, both ways. */
   readonly messageBytesMax?: number | undefined;
   readonly bufferBytesMax?: number | undefined;
