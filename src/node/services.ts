@@ -10,6 +10,7 @@ import { hideOnLeaving } from '../messaging/conversations/leaving.ts';
 import type { Conversations } from '../messaging/conversations/port.ts';
 import { ConversationNotices } from '../messaging/conversations/notices.ts';
 import { ChannelHistory } from '../messaging/history/history.ts';
+import { ChannelTails } from '../messaging/channel-tails.ts';
 import { ChannelHeads } from '../messaging/channel-heads.ts';
 import { Delivery } from '../messaging/delivery.ts';
 import { DirectoryService } from '../messaging/directory.ts';
@@ -205,7 +206,10 @@ function createPast(
 ): Past {
   const { store, replica, runtime } = parts;
   const { clock } = runtime;
-  const conversations = new ConversationService({ ...parts, clock });
+  const tails = new ChannelTails({ store, replica });
+  // Before who asks for them when told of the same change.
+  replica.addListener(tails.listener());
+  const conversations = new ConversationService({ ...parts, clock, tails });
   replica.addListener(conversations.listener());
   const pace = { intervalMs: INTEGRITY_MS / auditPace, graceMs: INTEGRITY_GRACE_MS / auditPace };
   return {
@@ -214,6 +218,7 @@ function createPast(
       store,
       replica,
       clock,
+      tails,
       floorOf: (of) => retentionFloor(replica, of),
     }),
     recalls: new RecallService({ ...parts, replication, windowMs, secondDiskTimeoutMs }),

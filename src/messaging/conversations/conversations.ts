@@ -105,10 +105,12 @@ export class ConversationService implements Conversations {
   async recalledSince(channel: ChannelKey, version: number): Promise<readonly Message[]> {
     const found: Message[] = [];
     if (this.#cursorOf(NOBODY, channel).hlc <= version) return found;
-    for await (const row of this.#rows.newest(channel, 0, RECALLED_ROWS_MAX)) {
-      if (!row.recalled || row.hlc <= version) continue;
-      found.push(row.message);
-      if (found.length >= RECALLS_MAX) break;
+    for await (const block of this.#rows.newest(channel, 0, RECALLED_ROWS_MAX)) {
+      for (const row of block) {
+        if (!row.recalled || row.hlc <= version) continue;
+        found.push(row.message);
+        if (found.length >= RECALLS_MAX) return found;
+      }
     }
     return found;
   }
@@ -169,9 +171,8 @@ export class ConversationService implements Conversations {
     };
   }
 
-  async #newest(channel: ChannelKey): Promise<MessageRow | undefined> {
-    for await (const row of this.#rows.newest(channel, 0, TAIL_ROWS_MAX)) return row;
-    return undefined;
+  #newest(channel: ChannelKey): Promise<MessageRow | undefined> {
+    return this.#rows.first(channel, TAIL_ROWS_MAX);
   }
 
   #cursorOf(uid: Uid, channel: ChannelKey) {

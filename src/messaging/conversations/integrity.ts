@@ -166,8 +166,8 @@ export class IntegrityCheck {
   async #began({ channel, uid }: Place): Promise<Hlc | undefined> {
     const { hiddenTo } = cursorOf(this.#options.replica.read(cursorKey(channel, uid)));
     let began: Hlc | undefined;
-    for await (const { hlc } of this.#rows.newest(channel, hiddenTo, ROWS_MAX)) {
-      began = Math.min(began ?? hlc, hlc);
+    for await (const block of this.#rows.newest(channel, hiddenTo, ROWS_MAX)) {
+      for (const { hlc } of block) began = Math.min(began ?? hlc, hlc);
     }
     return began;
   }

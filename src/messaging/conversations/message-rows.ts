@@ -5,6 +5,7 @@ import { channelPrefix, formatSeq, rangeEnd, type RowKey } from '../../core/row-
 import type { Clock } from '../../runtime/port.ts';
 import type { Store } from '../../storage/port.ts';
 import type { Replica } from '../../storage/replica-port.ts';
+import type { ChannelTails, TailRow } from '../channel-tails.ts';
 import { copiesOf } from '../history/copies.ts';
 
 export interface MessageRow {
@@ -18,6 +19,7 @@ export interface MessageRowsOptions {
   readonly store: Pick<Store, 'scan'>;
   readonly replica: Pick<Replica, 'read' | 'decode' | 'mayHaveCopies'>;
   readonly clock: Clock;
+  readonly tails?: Pick<ChannelTails, 'load'> | undefined;
 }
 
 const SEQ_DIGITS = 13;
@@ -30,22 +32,36 @@ export class MessageRows {
     this.#options = options;
   }
 
-  /** Newest first, above `after`; looks at no more than `rowsMax` rows. */
-  async *newest(channel: ChannelKey, after: number, rowsMax: number): AsyncGenerator<MessageRow> {
+  /**
+   * Newest first, above `after`, in blocks that are to be read in the tick in which they come; looks at
+   * no more than `rowsMax` rows of the disk, beside those in memory.
+   */
+  async *newest(
+    channel: ChannelKey,
+    after: number,
+    rowsMax: number,
+  ): AsyncGenerator<Iterable<MessageRow>> {
     const prefix = channelPrefix('m', channel);
-    const range = { gte: prefix + formatSeq(after + 1), lt: rangeEnd(prefix) };
-    let [lt, limit, rows] = [range.lt, 1, 0];
+    const gte = prefix + formatSeq(after + 1);
+    const tail = await this.#options.tails?.load(channel, 1);
+    // What it is now: the next block may come when it has changed.
+    const lowest = tail?.rows[0]?.key;
+    const complete = tail?.complete;
+    if (tail) yield this.#ofTail(tail.rows, gte);
+    if (complete || (lowest !== undefined && lowest < gte)) return;
+    let [lt, limit, rows]: [string, number, number] = [
+      lowest ?? rangeEnd(prefix),
+      tail ? 64 : 1,
+      0,
+    ];
     // Most ask for one or a few: blocks grow, so that a short answer reads little.
     while (rows < rowsMax) {
       let found = 0;
-      const block = { gte: range.gte, lt, reverse: true, limit: Math.min(limit, rowsMax - rows) };
+      const block = { gte, lt, reverse: true, limit: Math.min(limit, rowsMax - rows) };
       for await (const chunk of this.#options.store.scan(block)) {
-        for (const [key, value] of chunk) {
-          found += 1;
-          lt = key;
-          const row = this.#rowOf(channel, key as RowKey, value);
-          if (row) yield row;
-        }
+        found += chunk.length;
+        lt = chunk.at(-1)?.[0] ?? lt;
+        yield this.#ofDisk(channel, chunk);
       }
       rows += found;
       if (found < block.limit) return;
@@ -53,19 +69,50 @@ export class MessageRows {
     }
   }
 
+  /** The newest one; undefined where none of `rowsMax` rows is one. */
+  async first(channel: ChannelKey, rowsMax: number): Promise<MessageRow | undefined> {
+    for await (const block of this.newest(channel, 0, rowsMax)) {
+      for (const row of block) return row;
+    }
+    return undefined;
+  }
+
+  *#ofTail(rows: readonly TailRow[], gte: string): Generator<MessageRow> {
+    for (let i = rows.length - 1; i >= 0; i--) {
+      const row = rows[i]!;
+      if (row.key < gte) return;
+      if (this.#counts(row.message)) yield row;
+    }
+  }
+
+  *#ofDisk(
+    channel: ChannelKey,
+    chunk: readonly (readonly [string, Uint8Array])[],
+  ): Generator<MessageRow> {
+    for (const [key, value] of chunk) {
+      const row = this.#rowOf(channel, key as RowKey, value);
+      if (row) yield row;
+    }
+  }
+
+  #counts({ syncOnce, expire, timestamp }: Message): boolean {
+    if (syncOnce) return false;
+    return expire === 0 || (timestamp + expire) * 1000 > this.#options.clock.wallMs();
+  }
+
   #rowOf(channel: ChannelKey, key: RowKey, value: Uint8Array): MessageRow | undefined {
-    const { replica, clock } = this.#options;
+    const { replica } = this.#options;
     const decoded = replica.decode(key, value);
     // Read again, so that the damage is told to who repairs it.
     const [entry] = decoded.ok ? decoded.row : replica.read(key);
     const message = entry && decodeMessage(entry.value);
-    if (!message || message.syncOnce) return undefined;
-    const { expire, timestamp, messageSeq } = message;
-    if (expire > 0 && (timestamp + expire) * 1000 <= clock.wallMs()) return undefined;
+    if (!message || !this.#counts(message)) return undefined;
     if (replica.mayHaveCopies(channel)) {
       const actor = key.slice(channelPrefix('m', channel).length + SEQ_DIGITS + 1) as ActorId;
       const [first] = copiesOf((other) => replica.read(other), { channel, message, actor });
-      if (first && (first.actor !== actor || first.messageSeq !== messageSeq)) return undefined;
+      if (first && (first.actor !== actor || first.messageSeq !== message.messageSeq)) {
+        return undefined;
+      }
     }
     return { message, recalled: entry.tag === RECALL, hlc: entry.hlc };
   }

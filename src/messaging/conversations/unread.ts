@@ -55,12 +55,14 @@ async function countAbove(rows: MessageRows, reader: Reader, above: number): Pro
   let [unread, mentions, hlc] = [0, 0, 0];
   const { uid, channel, cursor, since } = reader;
   const low = Math.max(above, cursor.hiddenTo);
-  for await (const row of rows.newest(channel, low, COUNTED_ROWS_MAX)) {
-    hlc = Math.max(hlc, row.hlc);
-    // What a user has read says when reading began better than when the subscription did.
-    if (!isOf(row, uid) || row.recalled || (!cursor.read && row.hlc < since)) continue;
-    unread += 1;
-    if (isMentioned(row.message.payload, uid)) mentions += 1;
+  for await (const block of rows.newest(channel, low, COUNTED_ROWS_MAX)) {
+    for (const row of block) {
+      hlc = Math.max(hlc, row.hlc);
+      // What a user has read says when reading began better than when the subscription did.
+      if (!isOf(row, uid) || row.recalled || (!cursor.read && row.hlc < since)) continue;
+      unread += 1;
+      if (isMentioned(row.message.payload, uid)) mentions += 1;
+    }
   }
   return { unread, mentions, hlc };
 }
@@ -78,9 +80,12 @@ async function lateWindow(
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<{ readonly from: number; readonly rows: readonly MessageRow[] }> {
   const found: MessageRow[] = [];
-  for await (const row of rows.newest(channel, from, COUNTED_ROWS_MAX)) {
-    if (row.message.messageSeq > to) continue;
-    found.push(row);
+  for await (const block of rows.newest(channel, from, COUNTED_ROWS_MAX)) {
+    for (const row of block) {
+      if (row.message.messageSeq > to) continue;
+      found.push(row);
+      if (found.length >= LATE_ROWS_MAX) break;
+    }
     if (found.length >= LATE_ROWS_MAX) break;
   }
   const oldest = found.at(-1)?.message.messageSeq;

@@ -5,6 +5,7 @@ import { channelPrefix, formatSeq, rangeEnd, type RowKey } from '../../core/row-
 import type { Clock } from '../../runtime/port.ts';
 import type { ScanRange, Store } from '../../storage/port.ts';
 import type { Replica } from '../../storage/replica-port.ts';
+import type { ChannelTails, Tail } from '../channel-tails.ts';
 import { copiesOf, keyOfCopy, type Placed } from './copies.ts';
 import { HISTORY_LIMIT_MAX, type History, type HistoryPage, type HistoryRequest } from './port.ts';
 
@@ -14,10 +15,23 @@ export interface HistoryOptions {
   readonly clock: Clock;
   /** Up to where a channel's messages are absent by rule, whatever of them this disk still has. */
   readonly floorOf?: ((channel: ChannelKey) => number) | undefined;
+  readonly tails?: Pick<ChannelTails, 'known' | 'load'> | undefined;
   /** Payload bytes after which a page ends, with at least one message in it. */
   readonly pageBytesMax?: number | undefined;
   /** Rows that one page looks at: of a channel full of expired messages it may be empty and have more. */
   readonly rowsMax?: number | undefined;
+}
+
+interface Named {
+  readonly channel: ChannelKey;
+  /** Of its messages' keys. */
+  readonly prefix: string;
+}
+
+interface HistoryRow {
+  readonly seq: number;
+  /** Undefined where nobody sees it. */
+  readonly message: Message | undefined;
 }
 
 const PAGE_BYTES_MAX = 2 * 1024 * 1024;
@@ -45,23 +59,69 @@ export class ChannelHistory implements History {
     const asked = { ...request, cutTo };
     const taken: Message[] = [];
     let [rows, bytes, lastSeq] = [0, 0, -1];
+    const prefixed = { channel: request.channel, prefix };
     // One row more than the page tells whether there is more.
-    for await (const chunk of this.#chunks(range, limit + 1)) {
-      for (const [key, value] of chunk) {
-        const seq = Number.parseInt(key.slice(prefix.length, prefix.length + SEQ_DIGITS), 16);
+    for await (const block of this.#blocks(prefixed, range, limit + 1)) {
+      for (const { seq, message } of block) {
         const full = taken.length >= limit || bytes >= bytesMax || rows >= this.#rowsMax;
         // Two messages of one number are never parted: the next page would miss the second.
         if (full && seq !== lastSeq) return pageOf(asked, taken, seq);
         rows += 1;
         lastSeq = seq;
-        const actor = key.slice(prefix.length + SEQ_DIGITS + 1) as ActorId;
-        const message = this.#shown(request.channel, actor, this.#decode(key as RowKey, value));
         if (!message || (message.syncOnce && request.commands === 'left-out')) continue;
         bytes += message.payload.length;
         taken.push(message);
       }
     }
     return pageOf(asked, taken, 0);
+  }
+
+  /** From memory what is there, and then from the disk. Each block is to be read in the tick it comes. */
+  async *#blocks(
+    named: Named,
+    range: ScanRange,
+    limit: number,
+  ): AsyncGenerator<Iterable<HistoryRow>> {
+    const tail = range.reverse ? await this.#tailFor(named, range, limit) : undefined;
+    let lt = range.lt;
+    if (tail) {
+      const [lowest, complete] = [tail.rows[0]?.key, tail.complete];
+      yield this.#ofTail(tail, range);
+      if (complete || (lowest !== undefined && lowest <= range.gte)) return;
+      if (lowest !== undefined && lowest < lt) lt = lowest;
+    }
+    for await (const chunk of this.#chunks({ ...range, lt }, limit))
+      yield this.#ofDisk(named, chunk);
+  }
+
+  /** Who asks for the newest page is seldom alone; older ones are not kept. */
+  #tailFor(
+    { channel, prefix }: Named,
+    range: ScanRange,
+    limit: number,
+  ): Promise<Tail | undefined> | Tail | undefined {
+    const { tails } = this.#options;
+    return range.lt === rangeEnd(prefix) ? tails?.load(channel, limit) : tails?.known(channel);
+  }
+
+  *#ofTail({ rows }: Tail, { gte, lt }: ScanRange): Generator<HistoryRow> {
+    for (let i = rows.length - 1; i >= 0; i--) {
+      const { key, message } = rows[i]!;
+      if (key < gte) return;
+      if (key >= lt) continue;
+      yield { seq: message.messageSeq, message: this.#isExpired(message) ? undefined : message };
+    }
+  }
+
+  *#ofDisk(
+    { channel, prefix }: Named,
+    chunk: readonly (readonly [string, Uint8Array])[],
+  ): Generator<HistoryRow> {
+    for (const [key, value] of chunk) {
+      const seq = Number.parseInt(key.slice(prefix.length, prefix.length + SEQ_DIGITS), 16);
+      const actor = key.slice(prefix.length + SEQ_DIGITS + 1) as ActorId;
+      yield { seq, message: this.#shown(channel, actor, this.#decode(key as RowKey, value)) };
+    }
   }
 
   /** Asks for what the page needs and then for as much again, so that a small page reads a small block. */
