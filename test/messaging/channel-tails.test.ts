@@ -138,8 +138,10 @@ test('memory has a bound, of one channel and of all; the channel that nobody ask
   t.true(tails.known(b)!.rows.length <= 256 + 64);
   await tails.load(c, 1);
   for (let i = 0; i < 20; i++) {
-    for (const channel of [a, b]) await write(channel, message(2_000 + i, 60_000));
-    await tails.load(b, 1);
+    for (const channel of [a, b]) {
+      await write(channel, message(2_000 + i, 60_000));
+      await tails.load(channel, 1);
+    }
   }
   t.is(tails.known(c), undefined);
   const before = scans();
