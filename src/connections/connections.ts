@@ -23,6 +23,7 @@ import {
   type Connections,
   type ConnectionSpec,
 } from './port.ts';
+import { Ownership } from './ownership.ts';
 import { CONNECTION_TIMES, isOpenState, type ConnectionTimes } from './state-machine.ts';
 import { ConnectionSupervisor } from './supervisor.ts';
 import { ConnectionTable } from './table.ts';
@@ -30,7 +31,7 @@ import { ConnectionTable } from './table.ts';
 export interface ConnectionServiceOptions {
   readonly facts: ConnectionFacts;
   readonly store: Pick<Store, 'scan'>;
-  readonly replica: Pick<Replica, 'read' | 'submit' | 'seen' | 'decode'>;
+  readonly replica: Pick<Replica, 'read' | 'submit' | 'seen' | 'decode' | 'fact' | 'setFact'>;
   readonly gate: Pick<WriteGate, 'refusal'>;
   readonly calls: Pick<PeerCalls, 'call' | 'answer'>;
   readonly runtime: Runtime;
@@ -46,6 +47,12 @@ export const EXTERNAL = 'external';
 const ID_LENGTH_MAX = 64;
 const TARGET_LENGTH_MAX = 4_096;
 const CODE_LENGTH_MAX = 2_048;
+const HAND_OVER_POLL_MS = 20;
+
+/** Name of the fact that says where a connection goes on; this member's own copy. */
+export function placeOf(id: string): string {
+  return `bridge/${id}`;
+}
 
 /** The connections of the cluster, of which this member decides about its own. */
 export class ConnectionService implements Connections {
@@ -53,6 +60,7 @@ export class ConnectionService implements Connections {
   readonly #table: ConnectionTable;
   readonly #ledger: ConnectionLedger;
   readonly #supervisor: ConnectionSupervisor;
+  readonly #ownership: Ownership;
   readonly #drivers: ReadonlyMap<string, ConnectionDriver>;
 
   private constructor(options: ConnectionServiceOptions) {
@@ -64,10 +72,16 @@ export class ConnectionService implements Connections {
     this.#table = new ConnectionTable(replica);
     const common = { self: facts.self, runtime, log, times };
     this.#ledger = new ConnectionLedger({ ...common, replica, gate, journalMax });
+    const kept = { table: this.#table, ledger: this.#ledger };
+    const places = {
+      get: (id: string) => replica.fact(placeOf(id)),
+      set: (id: string, place: Uint8Array) => replica.setFact(placeOf(id), place),
+    };
+    this.#ownership = new Ownership({ ...common, ...kept, facts, calls: options.calls, places });
     this.#supervisor = new ConnectionSupervisor({
       ...common,
-      table: this.#table,
-      ledger: this.#ledger,
+      ...kept,
+      ownership: this.#ownership,
       drivers: this.#drivers,
     });
     answerMembers(options.calls, this, facts.self);
@@ -101,9 +115,50 @@ export class ConnectionService implements Connections {
     }
   }
 
+  /**
+   * For a drain: ends what this member has open and gives it to members that are heard. Resolves with their
+   * number when the others have opened all, or after `withinMs`; 0 where nobody is there to take it.
+   */
+  async handOver(withinMs: number): Promise<number> {
+    this.#ownership.isLeaving = true;
+    const heard = this.#ownership.heard();
+    const own = this.list().filter((row) => this.#isOwn(row));
+    if (heard.length === 0 || own.length === 0) return 0;
+    for (const row of own) this.#supervisor.release(row, 'its node is being drained');
+    // Each new owner goes on where this one ended.
+    await this.#ownership.lease(own);
+    const moved = own.flatMap(({ id }) => {
+      const row = this.#ledger.read(id);
+      const owner = Ownership.choose(id, heard);
+      if (!row || row.removed || !this.#isOwn(row) || owner === undefined) return [];
+      const reason = `handed over to ${owner}`;
+      const step = { event: 'hand-over', actor: 'drain', reason, owner, epoch: row.epoch + 1 };
+      return [this.#ledger.step(row, isOpenState(row.state) ? { ...step, to: 'TIMEOUT' } : step)];
+    });
+    await Promise.all(moved);
+    const { clock, timers } = this.#options.runtime;
+    const endMs = clock.monotonicMs() + withinMs;
+    const waits = (id: string): boolean => {
+      const row = this.#ledger.read(id);
+      return row?.journal.at(-1)?.event === 'hand-over' && row.desired === 'enabled';
+    };
+    while (own.some(({ id }) => waits(id)) && clock.monotonicMs() < endMs) {
+      await new Promise<void>((resolve) => {
+        timers.after(HAND_OVER_POLL_MS, resolve);
+      });
+    }
+    return moved.length;
+  }
+
+  /** The drain was called off. */
+  stay(): void {
+    this.#ownership.isLeaving = false;
+  }
+
   counts(): ConnectionCounts {
     const { transitions, illegal, late } = this.#ledger;
-    return { transitions, illegal, late, gaveUp: this.#supervisor.gaveUp };
+    const { takenOver } = this.#ownership;
+    return { transitions, illegal, late, gaveUp: this.#supervisor.gaveUp, takenOver };
   }
 
   list(): readonly ConnectionRow[] {

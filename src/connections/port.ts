@@ -60,7 +60,7 @@ export interface ConnectionDriver {
    * ran out is asked for again by `refresh`.
    */
   open(row: ConnectionRow, tell: ConnectionTell): OpenConnection;
-  /** The connection was removed: nothing of it is needed any more. */
+  /** It was removed, or another member has it: nothing of it is needed here any more, no port is kept. */
   forget?(id: string): void;
   /** The target's fault, or undefined. */
   check(target: string): string | undefined;
@@ -100,10 +100,15 @@ export interface ConnectionCounts {
   readonly illegal: number;
   readonly late: number;
   readonly gaveUp: number;
+  readonly takenOver: number;
 }
 
 /** What a connection looks like from outside. */
 export interface ConnectionFacts {
   readonly self: MemberId;
   isLive(member: MemberId): boolean;
+  /** Who belongs to the cluster; absent: nobody but this member. */
+  roster?(): readonly MemberId[];
+  /** Members whose links are open and that were heard a moment ago. */
+  heard?(): readonly MemberId[];
 }

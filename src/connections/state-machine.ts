@@ -35,6 +35,10 @@ export interface ConnectionTimes {
   /** From giving up to a new round, at first; twice as long each time. */
   readonly roundMinMs: number;
   readonly roundMaxMs: number;
+  /** An owner acts for so long after it asked a majority of the members. */
+  readonly leaseMs: number;
+  /** A member that has not asked for so long may lose its connections to another; longer than `leaseMs`. */
+  readonly takeOverMs: number;
   /** One that was connected for so long starts with the shortest waits again. */
   readonly steadyMs: number;
 }
@@ -50,6 +54,8 @@ export const CONNECTION_TIMES: ConnectionTimes = {
   retryMaxMs: 60_000,
   roundMinMs: 30_000,
   roundMaxMs: 600_000,
+  leaseMs: 5_000,
+  takeOverMs: 10_000,
   steadyMs: 60_000,
 };
 

@@ -3,6 +3,7 @@ import type { MemberId } from '../core/ids.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime, Timer } from '../runtime/port.ts';
 import type { ConnectionLedger, Step } from './ledger.ts';
+import type { Ownership } from './ownership.ts';
 import { ConnectionError, type ConnectionDriver, type OpenConnection } from './port.ts';
 import { isOpenState, type ConnectionTimes } from './state-machine.ts';
 import type { ConnectionTable } from './table.ts';
@@ -11,6 +12,7 @@ export interface SupervisorOptions {
   readonly self: MemberId;
   readonly table: ConnectionTable;
   readonly ledger: ConnectionLedger;
+  readonly ownership: Pick<Ownership, 'mayAct' | 'tick'>;
   readonly drivers: ReadonlyMap<string, ConnectionDriver>;
   readonly runtime: Runtime;
   readonly log: Log;
@@ -25,6 +27,8 @@ interface Attempt {
 /** Well below a second, so that whoever watches deadlines never sees one pass. */
 const TICK_MS = 250;
 const ACTOR = 'supervisor';
+/** Events after which a new owner opens at once: nothing went wrong with the connection itself. */
+const MOVES = ['hand-over', 'takeover'];
 
 /**
  * Ends every state at its deadline and opens what its operator wants open, for ever. Deadlines are times of
@@ -34,6 +38,8 @@ const ACTOR = 'supervisor';
 export class ConnectionSupervisor {
   readonly #options: SupervisorOptions;
   readonly #attempts = new Map<string, Attempt>();
+  /** In OPENING without a lease; each tick looks again, until the deadline. Stale ones do no harm. */
+  readonly #waiting = new Set<string>();
   #timer: Timer | undefined;
   #stopped = true;
   gaveUp = 0;
@@ -68,10 +74,23 @@ export class ConnectionSupervisor {
       this.#attempts.delete(row.id);
       running.open.close(row.reason);
     }
-    if (row.removed) this.#options.drivers.get(row.kind)?.forget?.(row.id);
+    if (row.removed) this.#waiting.delete(row.id);
+    if (row.removed || (running && !mine)) this.#options.drivers.get(row.kind)?.forget?.(row.id);
     // An older version may come here after a newer one was decided.
     const isNewest = this.#options.table.get(row.id)?.version === row.version;
     if (mine && isNewest && row.state === 'OPENING' && !this.#attempts.has(row.id)) this.#open(row);
+    if (mine && isNewest && row.state === 'TIMEOUT' && row.desired === 'enabled') {
+      const last = row.journal.at(-1)?.event ?? '';
+      const step = { to: 'OPENING', event: 'retry', reason: 'goes on at its new owner' } as const;
+      if (MOVES.includes(last)) this.#step(row, step);
+    }
+  }
+
+  /** Ends what this process has of it, its port too, before another member opens it. */
+  release(row: ConnectionRow, reason: string): void {
+    this.#attempts.get(row.id)?.open.close(reason);
+    this.#attempts.delete(row.id);
+    this.#options.drivers.get(row.kind)?.forget?.(row.id);
   }
 
   /** True where this process has the attempt open. */
@@ -84,8 +103,12 @@ export class ConnectionSupervisor {
   }
 
   #open(row: ConnectionRow): void {
-    const { drivers, log, ledger } = this.#options;
+    const { drivers, log, ledger, ownership } = this.#options;
     const { id, attempt } = row;
+    if (!ownership.mayAct(row)) {
+      this.#waiting.add(id);
+      return;
+    }
     try {
       const open = drivers.get(row.kind)!.open(row, async ({ to, reason, code }) => {
         const now = ledger.read(id);
@@ -105,13 +128,27 @@ export class ConnectionSupervisor {
   #tick(): void {
     if (this.#stopped) return;
     const now = this.#options.runtime.clock.wallMs();
+    this.#options.ownership.tick();
     for (const { id } of this.#options.table.list()) {
       // Read again: a step that is on its way to the disk counts.
       const row = this.#options.ledger.read(id);
       if (!row || row.removed || row.owner !== this.#options.self) continue;
       if (row.deadlineMs !== 0 && now >= row.deadlineMs) this.#expire(row);
+      else if (this.#isDriven(row)) this.#keepToLease(row);
     }
     this.#timer = this.#options.runtime.timers.after(TICK_MS, () => this.#tick());
+  }
+
+  /** What another member may act for by now is ended here; what waited for its lease is opened. */
+  #keepToLease(row: ConnectionRow): void {
+    const isHeld = this.holds(row);
+    if (isHeld && !this.#options.ownership.mayAct(row)) {
+      const reason = 'no majority of the members says that it is still ours';
+      this.release(row, reason);
+      this.#step(row, { to: 'TIMEOUT', event: 'lease', reason });
+    } else if (!isHeld && row.state === 'OPENING') {
+      if (this.#waiting.delete(row.id)) this.#open(row);
+    }
   }
 
   #expire(row: ConnectionRow): void {

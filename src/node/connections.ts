@@ -1,5 +1,7 @@
 import { ConnectionService } from '../connections/connections.ts';
+import type { ConnectionFacts } from '../connections/port.ts';
 import type { PeerCalls } from '../cluster/calls/port.ts';
+import type { Replicator } from '../cluster/replication/replicator.ts';
 import type { MemberId } from '../core/ids.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import type { ReplicatedStore } from '../storage/replica.ts';
@@ -10,17 +12,26 @@ export interface ConnectionParts {
   readonly replica: ReplicatedStore;
   readonly gate: WriteGate;
   readonly calls: PeerCalls;
+  readonly replicator: Pick<Replicator, 'peers'>;
 }
 
 /** The connections that the cluster keeps open, on what a core has. */
 export async function createConnections(
   { connectionTimes: times }: Pick<CoreOptions, 'connectionTimes'>,
   { store, runtime, membership, log, connectionDrivers: drivers }: CorePorts,
-  { self, replica, gate, calls }: ConnectionParts,
+  { self, replica, gate, calls, replicator }: ConnectionParts,
 ): Promise<ConnectionService> {
+  const heard = () => replicator.peers().flatMap(({ member, live }) => (live ? [member] : []));
+  const facts: ConnectionFacts = {
+    self,
+    // A list in cluster.yml says nothing of who lives.
+    isLive: (member) =>
+      heard().includes(member) || (!membership.fixed && membership.live().has(member)),
+    roster: () => membership.roster().members.map(({ id }) => id),
+    heard,
+  };
   const service = await ConnectionService.open({
-    facts: { self, isLive: (member) => membership.live().has(member) },
-    ...{ store, replica, gate, calls, runtime, drivers, times },
+    ...{ facts, store, replica, gate, calls, runtime, drivers, times },
     log: log.child({ room: 'connections' }),
   });
   replica.addListener({

@@ -193,10 +193,10 @@ export async function createNodeCore(
   const sweeping = { self: self.id, runtime, log, membership, replica, replicator, upkeep };
   const sweeps = createSweepUpkeep({ limits, forgetAfterMs }, { ...sweeping, calls, repairs });
   const { delivery, gate } = parts;
-  const around = { self: self.id, replica, gate, calls };
+  const around = { self: self.id, replica, gate, calls, replicator };
   const connections = await createConnections(options, ports, around);
   const webhooks = await createWebhooks(options, ports, { ...around, ...parts, repairs });
-  const retention = createRetention(options, ports, { ...around, replicator });
+  const retention = createRetention(options, ports, around);
   const probes = { self: self.id, runtime, calls, replication: replicator, delivery };
   answerProbes(probes);
   const diagnosis = createDiagnosis(ports, {

@@ -2,7 +2,11 @@ import type { ConnectionRow, ConnectionState } from '../../src/core/kinds/connec
 import type { MemberId } from '../../src/core/ids.ts';
 import { PeerCallError, type PeerCalls } from '../../src/cluster/calls/port.ts';
 import { ConnectionService } from '../../src/connections/connections.ts';
-import type { ConnectionDriver, ConnectionTell } from '../../src/connections/port.ts';
+import type {
+  ConnectionDriver,
+  ConnectionFacts,
+  ConnectionTell,
+} from '../../src/connections/port.ts';
 import { silentLog } from '../../src/observability/log.ts';
 import { MemoryStoreLocation } from '../../src/storage/memory-store.ts';
 import { ReplicatedStore } from '../../src/storage/replica.ts';
@@ -12,6 +16,8 @@ import { createVirtualRuntime, type VirtualRuntime } from '../support/virtual-ru
 export class HandDriver implements ConnectionDriver {
   readonly opened: { readonly row: ConnectionRow; readonly tell: ConnectionTell }[] = [];
   readonly closed: string[] = [];
+  /** Attempts that are open now. */
+  readonly holding = new Set<string>();
   canRefresh = true;
 
   check(target: string): string | undefined {
@@ -20,6 +26,7 @@ export class HandDriver implements ConnectionDriver {
 
   open(row: ConnectionRow, tell: ConnectionTell) {
     this.opened.push({ row, tell });
+    this.holding.add(`${row.id} ${row.attempt}`);
     let codes = 1;
     return {
       refresh: () => {
@@ -28,7 +35,10 @@ export class HandDriver implements ConnectionDriver {
         void tell({ to: 'QRCODE', reason: 'another code', code: `code ${codes}` });
         return true;
       },
-      close: (reason: string) => void this.closed.push(`${row.attempt}: ${reason}`),
+      close: (reason: string) => {
+        this.holding.delete(`${row.id} ${row.attempt}`);
+        this.closed.push(`${row.attempt}: ${reason}`);
+      },
     };
   }
 }
@@ -55,19 +65,21 @@ export async function startService({
   location = new MemoryStoreLocation({ runtime }),
   calls = NO_CALLS,
   isLive = () => false,
+  facts = {},
 }: {
   readonly self?: string;
   readonly runtime?: VirtualRuntime;
   readonly location?: MemoryStoreLocation;
   readonly calls?: Pick<PeerCalls, 'call' | 'answer'>;
   readonly isLive?: (member: MemberId) => boolean;
+  readonly facts?: Partial<ConnectionFacts>;
 } = {}): Promise<ServiceNode> {
   const driver = new HandDriver();
   const store = await runtime.settle(location.open());
   const replica = await runtime.settle(ReplicatedStore.open({ store, runtime, log: silentLog }));
   const service = await runtime.settle(
     ConnectionService.open({
-      facts: { self: self as MemberId, isLive },
+      facts: { self: self as MemberId, isLive, ...facts },
       ...{ store, replica, calls, runtime, log: silentLog },
       gate: { refusal: () => undefined },
       drivers: new Map([['hand', driver]]),
