@@ -27,7 +27,7 @@ import { judgeHealth, type Health } from './node/health.ts';
 import { wireMetrics, type MeasuredParts } from './node/metrics.ts';
 import { openAfterAside, openStore } from './node/open-store.ts';
 import { oneBotDrivers, type OneBotParts } from './node/onebot.ts';
-import { probe, reachable, type Probing } from './node/probing.ts';
+import { clientUrl, probe, type Probing } from './node/probing.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
 import { createFaultPorts, type FaultPorts } from './node/faults.ts';
@@ -363,10 +363,10 @@ class HoldfastNode implements Node {
 
   #oneBotParts({ replica, services }: NodeCore): OneBotParts {
     const { config, runtime, log } = this.#ground;
-    const { host, port } = config.listen.client;
+    const { client } = config.listen;
     return {
       ...{ replica, services, runtime, version: VERSION },
-      clientUrl: () => `ws://${reachable(host)}:${this.#life?.clientPort ?? port}`,
+      clientUrl: () => clientUrl(client, this.#life?.clientPort ?? client.port),
       host: config.gateway.hostsAllowed[0],
       log: log.child({ room: 'connections' }),
     };

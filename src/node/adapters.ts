@@ -89,14 +89,16 @@ export function createGateway(
   core: () => NodeCore,
   members: () => readonly Member[],
 ): ClientGateway {
-  const { config, self, log, runtime } = ground;
+  const { config, self, log, runtime, certificates } = ground;
   const { gateway } = config;
+  const createServer = selectSocketServer(log, gateway.sockets);
   return new ClientGateway({
     services: () => servicesFor(core().services, 'client'),
     mayConnect: () => core().replicator.mayWrite(),
     runtime,
     log: log.child({ room: 'gateway' }),
-    socketServerFactory: selectSocketServer(log, gateway.sockets),
+    socketServerFactory: (handlers, limits) =>
+      createServer(handlers, limits, certificates.source('client')),
     auth: gateway.auth,
     nodeId: nodeIdOf(self),
     originsAllowed: listOrAbsent(gateway.originsAllowed),

@@ -113,7 +113,11 @@ function openAccount(
     ...{ uid, token, deviceId: `bridge-${id}`, deviceFlag: DEVICE_FLAG, pingMs: PING_MS },
     addresses: [clientUrl()],
     openSocket: (address) =>
-      new WebSocket(address, { headers: host === undefined ? {} : { host } }),
+      new WebSocket(address, {
+        headers: host === undefined ? {} : { host },
+        // The node's own port: see clientUrl.
+        rejectUnauthorized: false,
+      }),
     resumeToken: kept ? new TextDecoder().decode(kept) : '',
     onResumeToken(next) {
       if (isWhole) replica.setFact(fact, new TextEncoder().encode(next));

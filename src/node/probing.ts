@@ -1,6 +1,7 @@
 import type { Canary } from '../audit/canary.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { Ground } from './adapters.ts';
+import type { ListenAddress } from '../config/config.ts';
 import type { NodeCore } from './core.ts';
 import { ProbeSocket } from './probe-socket.ts';
 import { createCanary, probeChannel } from './upkeep/probes.ts';
@@ -24,7 +25,7 @@ export function probe(
   gateway.expectProbe(probeChannel(self.id), secret);
   const socket = new ProbeSocket({
     ...{ secret, runtime },
-    url: `ws://${reachable(config.listen.client.host)}:${port}`,
+    url: clientUrl(config.listen.client, port),
     host: config.gateway.hostsAllowed[0],
     onProbe: (text) => canary.onProbe(text),
   });
@@ -36,6 +37,14 @@ export function probe(
       socket.stop();
     },
   };
+}
+
+/**
+ * Where the node reaches its own client port. Its certificate names the hosts that others know, and is
+ * not checked on this way, which does not leave the node.
+ */
+export function clientUrl({ host, tls }: ListenAddress, port: number): string {
+  return `${tls ? 'wss' : 'ws'}://${reachable(host)}:${port}`;
 }
 
 /** Where this machine reaches what is bound there. */

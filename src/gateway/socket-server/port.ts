@@ -1,3 +1,5 @@
+import type { TlsSource } from '../../config/certificate.ts';
+
 /**
  * A WebSocket server with topics. Adapters: uws.ts (native publish) and ws.ts (where uWS has no binary);
  * test/contract/socket-server holds both to the same behaviour.
@@ -75,7 +77,9 @@ export interface SocketServer<Data> {
   close(): Promise<void>;
 }
 
+/** With `tls` the port speaks wss://; a new certificate is for new sockets, open ones stay. */
 export type SocketServerFactory = <Data>(
   handlers: SocketHandlers<Data>,
   limits: SocketLimits,
+  tls?: TlsSource,
 ) => SocketServer<Data>;

@@ -61,10 +61,19 @@ export interface NativeApp {
   numSubscribers(topic: string): number;
 }
 
+export interface NativeTlsOptions {
+  readonly cert_file_name: string;
+  readonly key_file_name: string;
+  /** Gives buffers back while nothing is sent or received. */
+  readonly ssl_prefer_low_memory_usage: boolean;
+}
+
 export interface Native {
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
   App(): NativeApp;
+  /** Throws where the files are not what they should be. */
+  SSLApp(options: NativeTlsOptions): NativeApp;
   us_listen_socket_close(listener: object): void;
   us_socket_local_port(listener: object): number;
 }

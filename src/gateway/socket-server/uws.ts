@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { STATUS_CODES } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
-import { loadNative, type Native, type NativeApp, type NativeSocket } from './uws-native.ts';
+import type { TlsSource } from '../../config/certificate.ts';
+import { UwsApps, type UwsApp, type UwsGround } from './uws-apps.ts';
+import { loadNative, type NativeSocket } from './uws-native.ts';
 import type { NativeRequest, NativeResponse } from './uws-native.ts';
 import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
 import { nextSocketId } from './socket-id.ts';
@@ -26,6 +28,7 @@ interface Holder<Data> extends NativeSocket {
 export function createUwsServer<Data>(
   handlers: SocketHandlers<Data>,
   limits: SocketLimits,
+  tls?: TlsSource,
 ): SocketServer<Data> {
   const native = loadNative();
   if (!native) {
@@ -33,7 +36,7 @@ export function createUwsServer<Data>(
       code: 'ERR_UWS_MISSING',
     });
   }
-  return new UwsServer(native, handlers, limits);
+  return new UwsServer({ native, tls }, handlers, limits);
 }
 
 /** uWS counts in steps of 4 s, and ends the process for anything below 8 s or above 960 s. */
@@ -48,11 +51,13 @@ class UwsSocket<Data> implements Socket<Data> {
   data: Data | undefined;
   /** Undefined once closed: uWS throws at any call on a closed socket. */
   native: NativeSocket | undefined;
+  readonly app: UwsApp;
   readonly #server: UwsServer<Data>;
   #gathered: (Uint8Array | string)[] | undefined = undefined;
 
-  constructor(server: UwsServer<Data>, native: NativeSocket) {
+  constructor(server: UwsServer<Data>, app: UwsApp, native: NativeSocket) {
     this.#server = server;
+    this.app = app;
     this.native = native;
     this.data = undefined;
     this.remoteAddress = server.shared(addressText(native.getRemoteAddressAsText()));
@@ -125,12 +130,10 @@ class UwsSocket<Data> implements Socket<Data> {
 
 class UwsServer<Data> implements SocketServer<Data> {
   readonly implementation = 'uws';
-  readonly #native: Native;
-  readonly #app: NativeApp;
+  readonly #apps: UwsApps;
   readonly #handlers: SocketHandlers<Data>;
   readonly #frameBytesMax: number;
   readonly #sockets = new Set<UwsSocket<Data>>();
-  #listener: object | undefined;
   #unflushed: UwsSocket<Data>[] = [];
   #lastAddress = '';
   /** The socket whose message is being handled. */
@@ -138,13 +141,12 @@ class UwsServer<Data> implements SocketServer<Data> {
   /** Something other than answers is gathered. */
   flushBeforePublish = false;
 
-  constructor(native: Native, handlers: SocketHandlers<Data>, limits: SocketLimits) {
-    this.#native = native;
+  constructor(ground: UwsGround, handlers: SocketHandlers<Data>, limits: SocketLimits) {
+    const { native } = ground;
     this.#handlers = handlers;
     this.#frameBytesMax = limits.frameBytesMax;
-    this.#app = native
-      .App()
-      .ws<Holder<Data>>('/*', {
+    const behave = (app: UwsApp): void => {
+      app.native.ws<Holder<Data>>('/*', {
         compression: native.DISABLED,
         maxPayloadLength: Math.max(NATIVE_FRAME_BYTES_MIN, 4 * limits.frameBytesMax),
         maxBackpressure: limits.queueBytesMax,
@@ -153,41 +155,29 @@ class UwsServer<Data> implements SocketServer<Data> {
         idleTimeout: uwsIdleSeconds(limits.idleSeconds),
         sendPingsAutomatically: false,
         upgrade: (response, request, context) => this.#upgrade(response, request, context),
-        open: (holder) => this.#open(holder),
+        open: (holder) => this.#open(holder, app),
         message: (holder, message, isBinary) => this.#message(holder, message, isBinary),
         close: (holder, code, message) => this.#closed(holder, code, message),
-      })
-      .any('/*', (response) => {
+      });
+      app.native.any('/*', (response) => {
         response
           .writeStatus('426 Upgrade Required')
           .writeHeader('upgrade', 'websocket')
           .end('This port speaks WebSocket.\n', true);
       });
+    };
+    this.#apps = new UwsApps(ground, behave);
   }
 
   async listen(host: string, port: number): Promise<number> {
-    if (port !== 0) return this.#listen(host, port);
+    if (port !== 0) return this.#apps.listen(host, port);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#listen(host, await freePort(host));
+        return this.#apps.listen(host, await freePort(host));
       } catch (error) {
         if (attempt === PORT_ATTEMPTS_MAX) throw error;
       }
     }
-  }
-
-  #listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#app.listen(host, port, this.#native.LIBUS_LISTEN_EXCLUSIVE_PORT, (listener) => {
-        if (listener === false) {
-          const error = new Error(`cannot listen on ${host}:${port}: the port is taken`);
-          reject(Object.assign(error, { code: 'EADDRINUSE' }));
-          return;
-        }
-        this.#listener = listener;
-        resolve(this.#native.us_socket_local_port(listener));
-      });
-    });
   }
 
   /** Many clients come from one address, of a proxy or a test: then they share its text. */
@@ -211,29 +201,29 @@ class UwsServer<Data> implements SocketServer<Data> {
   publish(topic: string, frame: Uint8Array | string): void {
     // What was sent before goes out before.
     if (this.flushBeforePublish) this.#flush();
-    this.#app.publish(topic, frame, typeof frame !== 'string');
+    this.#apps.publish(topic, frame);
   }
 
   publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void {
     if (this.flushBeforePublish) this.#flush();
-    const native = (except as UwsSocket<Data>).native;
+    const { native, app } = except as UwsSocket<Data>;
     // A socket without any topic publishes nothing, so one outside the topic must not be the
     // sender.
-    if (native?.isSubscribed(topic)) native.publish(topic, frame, typeof frame !== 'string');
-    else this.publish(topic, frame);
+    if (!native?.isSubscribed(topic)) return this.publish(topic, frame);
+    native.publish(topic, frame, typeof frame !== 'string');
+    this.#apps.publish(topic, frame, app);
   }
 
   memberCount(topic: string): number {
-    return this.#app.numSubscribers(topic);
+    return this.#apps.memberCount(topic);
   }
 
   stopListening(): void {
-    if (this.#listener) this.#native.us_listen_socket_close(this.#listener);
-    this.#listener = undefined;
+    this.#apps.stopListening();
   }
 
   close(): Promise<void> {
-    this.stopListening();
+    this.#apps.close();
     for (const socket of this.#sockets) socket.terminate();
     return Promise.resolve();
   }
@@ -265,8 +255,9 @@ class UwsServer<Data> implements SocketServer<Data> {
     );
   }
 
-  #open(holder: Holder<Data>): void {
-    const socket = new UwsSocket(this, holder);
+  #open(holder: Holder<Data>, app: UwsApp): void {
+    const socket = new UwsSocket(this, app, holder);
+    this.#apps.opened(app);
     holder.socket = socket;
     this.#sockets.add(socket);
     this.#handlers.onOpen(socket);
@@ -287,6 +278,7 @@ class UwsServer<Data> implements SocketServer<Data> {
     const socket = holder.socket!;
     socket.native = undefined;
     this.#sockets.delete(socket);
+    this.#apps.closed(socket.app);
     this.#handlers.onClose(socket, code, Buffer.from(message).toString());
   }
 }

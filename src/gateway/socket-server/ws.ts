@@ -1,7 +1,10 @@
-import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import { createServer, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
+import type { TlsMaterial, TlsSource } from '../../config/certificate.ts';
 import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
 import { nextSocketId } from './socket-id.ts';
 
@@ -10,12 +13,15 @@ const TEXT = 0x81;
 const BINARY = 0x82;
 /** How often idle sockets are looked for, as a part of the limit. */
 const IDLE_CHECKS = 4;
+/** A connection that has not agreed on a key by then is cut. */
+const HANDSHAKE_MS = 10_000;
 
 export function createWsServer<Data>(
   handlers: SocketHandlers<Data>,
   limits: SocketLimits,
+  tls?: TlsSource,
 ): SocketServer<Data> {
-  return new WsServer(handlers, limits);
+  return new WsServer(handlers, limits, tls);
 }
 
 /** One unmasked server frame. It is the same for every receiver, so a publish builds it once. */
@@ -126,6 +132,15 @@ class WsSocket<Data> implements Socket<Data> {
   }
 }
 
+function createListener(tls: TlsSource | undefined): Server {
+  if (!tls) return createServer();
+  return createHttpsServer({ ...contextOf(tls.current()), handshakeTimeout: HANDSHAKE_MS });
+}
+
+function contextOf({ certificate, key }: TlsMaterial) {
+  return { cert: certificate, key, minVersion: 'TLSv1.2' } as const;
+}
+
 class WsServer<Data> implements SocketServer<Data> {
   readonly implementation = 'ws';
   readonly limits: SocketLimits;
@@ -134,17 +149,22 @@ class WsServer<Data> implements SocketServer<Data> {
   readonly #wss: WebSocketServer;
   readonly #sockets = new Set<WsSocket<Data>>();
   readonly #topics = new Map<string, Set<WsSocket<Data>>>();
+  readonly #forgetTls: (() => void) | undefined;
   readonly #idleTimer: NodeJS.Timeout | undefined;
   #corked: WsSocket<Data>[] = [];
   #onEmpty: (() => void) | undefined;
 
-  constructor(handlers: SocketHandlers<Data>, limits: SocketLimits) {
+  constructor(handlers: SocketHandlers<Data>, limits: SocketLimits, tls?: TlsSource) {
     this.#handlers = handlers;
     this.limits = limits;
-    this.#http = createServer((_request, response) => {
+    this.#http = createListener(tls);
+    this.#http.on('request', (_request, response: ServerResponse) => {
       response.writeHead(426, { upgrade: 'websocket', connection: 'close' });
       response.end('This port speaks WebSocket.\n');
     });
+    this.#forgetTls = tls?.onChange((material) =>
+      (this.#http as HttpsServer).setSecureContext(contextOf(material)),
+    );
     this.#wss = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -186,6 +206,7 @@ class WsServer<Data> implements SocketServer<Data> {
 
   async close(): Promise<void> {
     clearInterval(this.#idleTimer);
+    this.#forgetTls?.();
     this.#http.close();
     this.#http.closeAllConnections();
     for (const socket of this.#sockets) socket.terminate();

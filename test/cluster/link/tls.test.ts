@@ -2,19 +2,21 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
+import type { Member } from '../../../src/core/member.ts';
 import { credentialsTo, serverCredentials } from '../../../src/node/grpc-credentials.ts';
 import { certificateText, tlsSource, type TestSource } from '../../support/certificates.ts';
 import { listen, type TestPeer } from '../../support/links.ts';
 import { until } from '../../support/until.ts';
 
-function peer(t: ExecutionContext, id: string, source: TestSource, secret?: string) {
-  return listen(t, id, {
-    ...(secret === undefined ? {} : { secrets: [secret] }),
-    credentials: {
-      server: serverCredentials(source),
-      channelTo: (member) => credentialsTo(source, member),
-    },
-  });
+function peer(t: ExecutionContext, id: string, source: TestSource) {
+  return listen(t, id, { credentials: credentialsOf(source) });
+}
+
+function credentialsOf(source: TestSource) {
+  return {
+    server: serverCredentials(source),
+    channelTo: (peer: Member) => credentialsTo(source, peer),
+  };
 }
 
 async function refusal(a: TestPeer, b: TestPeer): Promise<Error & { code: string }> {
@@ -85,7 +87,8 @@ test('who has the secret but no certificate of the authority is a stranger', asy
 
 test('who has the certificate but another secret is a stranger', async (t) => {
   const b = await peer(t, 'b', tlsSource('server', 'ca'));
-  const a = await peer(t, 'a', tlsSource('renewed', 'ca'), 'another secret');
+  const credentials = credentialsOf(tlsSource('renewed', 'ca'));
+  const a = await listen(t, 'a', { secrets: ['another secret'], credentials });
   t.is((await refusal(a, b)).code, 'UNAUTHENTICATED');
   t.is(counted(b), 1);
 });

@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { get as getSecure } from 'node:https';
 import { connect as connectTcp, type Socket as TcpSocket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { WebSocket, type RawData } from 'ws';
@@ -11,9 +14,22 @@ import type {
   SocketServer,
   SocketServerFactory,
 } from '../../../src/gateway/socket-server/port.ts';
+import { certificateText } from '../../support/certificates.ts';
 import { until } from '../../support/until.ts';
 
-const LIMITS: SocketLimits = { frameBytesMax: 1000, queueBytesMax: 256 * 1024, idleSeconds: 60 };
+export const LIMITS: SocketLimits = {
+  frameBytesMax: 1000,
+  queueBytesMax: 256 * 1024,
+  idleSeconds: 60,
+};
+
+/** What is held to the contract, and how one speaks to it. */
+export interface Subject {
+  readonly create: SocketServerFactory;
+  readonly scheme: 'ws' | 'wss';
+}
+
+const CA = certificateText('ca');
 
 const DEAF: SocketHandlers<string> = {
   onUpgrade: () => ({ accept: true }),
@@ -31,20 +47,21 @@ interface Ended {
 interface Fixture {
   readonly server: SocketServer<string>;
   readonly port: number;
+  readonly scheme: Subject['scheme'];
   readonly sockets: Socket<string>[];
   readonly received: { readonly text: string; readonly binary: boolean }[];
   readonly ended: Ended[];
 }
 
-async function serve(
+export async function serve(
   t: ExecutionContext,
-  factory: SocketServerFactory,
+  subject: Subject,
   change: { handlers?: Partial<SocketHandlers<string>>; limits?: Partial<SocketLimits> } = {},
 ): Promise<Fixture> {
   const sockets: Socket<string>[] = [];
   const received: { text: string; binary: boolean }[] = [];
   const ended: Ended[] = [];
-  const server = factory<string>(
+  const server = subject.create<string>(
     {
       onUpgrade: () => ({ accept: true }),
       onOpen: (socket) => {
@@ -61,16 +78,16 @@ async function serve(
   );
   const port = await server.listen('127.0.0.1', 0);
   t.teardown(() => server.close());
-  return { server, port, sockets, received, ended };
+  return { server, port, scheme: subject.scheme, sockets, received, ended };
 }
 
-class Client {
+export class Client {
   readonly ws: WebSocket;
   readonly frames: string[] = [];
   closed: { readonly code: number; readonly reason: string } | undefined;
 
-  constructor(port: number, options: object = {}) {
-    this.ws = new WebSocket(`ws://127.0.0.1:${port}/path?a=b`, options);
+  constructor({ port, scheme }: Pick<Fixture, 'port' | 'scheme'>) {
+    this.ws = new WebSocket(`${scheme}://127.0.0.1:${port}/path?a=b`, { ca: CA });
     this.ws.on('message', (data: RawData, binary) => {
       this.frames.push(`${binary ? 'binary' : 'text'} ${(data as Buffer).toString()}`);
     });
@@ -79,11 +96,15 @@ class Client {
   }
 }
 
-async function clients(t: ExecutionContext, fixture: Fixture, count: number): Promise<Client[]> {
+export async function clients(
+  t: ExecutionContext,
+  fixture: Fixture,
+  count: number,
+): Promise<Client[]> {
   const before = fixture.sockets.length;
   const all: Client[] = [];
   for (let i = 0; i < count; i++) {
-    const client = new Client(fixture.port);
+    const client = new Client(fixture);
     t.teardown(() => client.ws.terminate());
     await once(client.ws, 'open');
     all.push(client);
@@ -93,19 +114,19 @@ async function clients(t: ExecutionContext, fixture: Fixture, count: number): Pr
 }
 
 /** Every adapter of the port behaves like this. */
-export function socketServerSuite(name: 'uws' | 'ws', factory: SocketServerFactory): void {
-  frames(name, factory);
-  topics(name, factory);
-  endings(name, factory);
-  limits(name, factory);
-  listening(name, factory);
+export function socketServerSuite(name: string, subject: Subject): void {
+  frames(name, subject);
+  topics(name, subject);
+  endings(name, subject);
+  limits(name, subject);
+  listening(name, subject);
 }
 
-function frames(name: string, factory: SocketServerFactory): void {
+function frames(name: string, subject: Subject): void {
   test(`${name}: text and binary frames both ways, ids never reused`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a, b] = (await clients(t, fixture, 2)) as [Client, Client];
-    t.is(fixture.server.implementation, name as 'uws' | 'ws');
+    t.is(fixture.server.implementation, implementationOf(name));
     t.not(fixture.sockets[0]!.id, fixture.sockets[1]!.id);
     t.is(fixture.sockets[0]!.remoteAddress, '127.0.0.1');
     t.is(fixture.sockets[0]!.data, `session ${fixture.sockets[0]!.id}`);
@@ -129,7 +150,7 @@ function frames(name: string, factory: SocketServerFactory): void {
 
   test(`${name}: an upgrade is judged by path, query, origin and host, and refused with a status`, async (t) => {
     const seen: unknown[] = [];
-    const fixture = await serve(t, factory, {
+    const fixture = await serve(t, subject, {
       handlers: {
         onUpgrade: (request) => {
           seen.push(request);
@@ -137,7 +158,9 @@ function frames(name: string, factory: SocketServerFactory): void {
         },
       },
     });
-    const ws = new WebSocket(`ws://127.0.0.1:${fixture.port}/path?a=b`, { origin: 'http://page' });
+    const ws = new WebSocket(`${subject.scheme}://127.0.0.1:${fixture.port}/path?a=b`, {
+      ...{ origin: 'http://page', ca: CA },
+    });
     ws.on('error', () => {});
     const [, response] = await once(ws, 'unexpected-response');
     t.is(response.statusCode, 503);
@@ -152,15 +175,13 @@ function frames(name: string, factory: SocketServerFactory): void {
       },
     ]);
     t.is(fixture.sockets.length, 0);
-    const plain = await fetch(`http://127.0.0.1:${fixture.port}/`);
-    t.is(plain.status, 426);
-    await plain.text();
+    t.is(await plainRequest(fixture), 426);
   });
 }
 
-function topics(name: string, factory: SocketServerFactory): void {
+function topics(name: string, subject: Subject): void {
   test(`${name}: publish reaches the members of a topic, in order with direct frames, none twice`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a, b, c] = (await clients(t, fixture, 3)) as [Client, Client, Client];
     const [sa, sb] = fixture.sockets as [Socket<string>, Socket<string>, Socket<string>];
     sa.join('t');
@@ -193,7 +214,7 @@ function topics(name: string, factory: SocketServerFactory): void {
   });
 
   test(`${name}: answers keep their order with direct frames, and each arrives once`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a] = (await clients(t, fixture, 1)) as [Client];
     const [socket] = fixture.sockets as [Socket<string>];
     socket.join('t');
@@ -217,7 +238,7 @@ function topics(name: string, factory: SocketServerFactory): void {
   });
 
   test(`${name}: publishExcept spares one socket, whether it is in the topic or in none`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a, b] = (await clients(t, fixture, 3)) as [Client, Client, Client];
     const [sa, sb, sc] = fixture.sockets as [Socket<string>, Socket<string>, Socket<string>];
     sa.join('t');
@@ -232,9 +253,9 @@ function topics(name: string, factory: SocketServerFactory): void {
   });
 }
 
-function endings(name: string, factory: SocketServerFactory): void {
+function endings(name: string, subject: Subject): void {
   test(`${name}: end sends what is queued and a Close frame; afterwards every call is harmless`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a] = (await clients(t, fixture, 1)) as [Client];
     const [socket] = fixture.sockets as [Socket<string>];
     socket.join('t');
@@ -259,7 +280,7 @@ function endings(name: string, factory: SocketServerFactory): void {
   });
 
   test(`${name}: a client's close is reported with its code, a torn connection with 1006`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a, b, c] = (await clients(t, fixture, 3)) as [Client, Client, Client];
     a.ws.close(4001, 'mine');
     await until('a went', () => fixture.ended.length === 1);
@@ -276,7 +297,7 @@ function endings(name: string, factory: SocketServerFactory): void {
   });
 
   test(`${name}: close ends every open socket`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const all = await clients(t, fixture, 3);
     await fixture.server.close();
     await until('all went', () => fixture.ended.length === 3 && all.every(({ closed }) => closed));
@@ -284,9 +305,9 @@ function endings(name: string, factory: SocketServerFactory): void {
   });
 }
 
-function limits(name: string, factory: SocketServerFactory): void {
+function limits(name: string, subject: Subject): void {
   test(`${name}: a frame at the limit is taken, one over it closes with 1009`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a, b] = (await clients(t, fixture, 2)) as [Client, Client];
     a.ws.send('x'.repeat(1000));
     await until('it arrived', () => fixture.received.length === 1);
@@ -302,7 +323,7 @@ function limits(name: string, factory: SocketServerFactory): void {
   });
 
   test(`${name}: a client that does not read is closed at the hard limit and holds nobody up`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [slow, fast] = (await clients(t, fixture, 2)) as [Client, Client];
     for (const socket of fixture.sockets) socket.join('t');
     slow.ws.pause();
@@ -320,8 +341,8 @@ function limits(name: string, factory: SocketServerFactory): void {
   });
 
   test(`S2-7 ${name}: a half-open socket goes within the limit, though it is published to; a live one stays`, async (t) => {
-    const fixture = await serve(t, factory, { limits: { idleSeconds: 8 } });
-    const raw = await halfOpen(fixture.port);
+    const fixture = await serve(t, subject, { limits: { idleSeconds: 8 } });
+    const raw = await halfOpen(fixture);
     t.teardown(() => raw.destroy());
     await until('it is open', () => fixture.sockets.length === 1);
     const [live] = (await clients(t, fixture, 1)) as [Client];
@@ -341,9 +362,12 @@ function limits(name: string, factory: SocketServerFactory): void {
 }
 
 /** A client that upgrades and is never heard of again, as one whose machine lost its power. */
-async function halfOpen(port: number): Promise<TcpSocket> {
-  const socket = connectTcp(port, '127.0.0.1');
-  await once(socket, 'connect');
+async function halfOpen({ port, scheme }: Fixture): Promise<TcpSocket> {
+  const socket =
+    scheme === 'wss'
+      ? connectTls({ port, host: '127.0.0.1', ca: CA })
+      : connectTcp(port, '127.0.0.1');
+  await once(socket, scheme === 'wss' ? 'secureConnect' : 'connect');
   socket.write(
     `GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
@@ -353,15 +377,28 @@ async function halfOpen(port: number): Promise<TcpSocket> {
   return socket;
 }
 
-function listening(name: string, factory: SocketServerFactory): void {
+/** The status of a request that wants no upgrade. */
+async function plainRequest({ port, scheme }: Fixture): Promise<number | undefined> {
+  const request = (scheme === 'wss' ? getSecure : get)({ port, host: '127.0.0.1', ca: CA });
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
+}
+
+/** Titles begin with it. */
+function implementationOf(name: string): 'uws' | 'ws' {
+  return name.startsWith('uws') ? 'uws' : 'ws';
+}
+
+function listening(name: string, subject: Subject): void {
   test(`${name}: a port that another process holds is refused`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const child = spawn(
       process.execPath,
       [
         '--import=tsx',
         fileURLToPath(new URL('second-process.ts', import.meta.url)),
-        name,
+        implementationOf(name),
         String(fixture.port),
       ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
@@ -374,22 +411,22 @@ function listening(name: string, factory: SocketServerFactory): void {
   });
 
   test(`${name}: a port that this process holds is refused`, async (t) => {
-    const fixture = await serve(t, factory);
-    const second = factory<string>(DEAF, LIMITS);
+    const fixture = await serve(t, subject);
+    const second = subject.create<string>(DEAF, LIMITS);
     await t.throwsAsync(second.listen('127.0.0.1', fixture.port), { code: 'EADDRINUSE' });
     await second.close();
   });
 
   test(`${name}: stopListening refuses the new, keeps the old, and frees the port`, async (t) => {
-    const fixture = await serve(t, factory);
+    const fixture = await serve(t, subject);
     const [a] = (await clients(t, fixture, 1)) as [Client];
     fixture.server.stopListening();
-    const late = new Client(fixture.port);
+    const late = new Client(fixture);
     await until('the late one is refused', () => late.closed);
     fixture.sockets[0]!.send('still here');
     await until('the old one lives', () => a.frames.length === 1);
     const next = await (async () => {
-      const server = factory<string>(DEAF, LIMITS);
+      const server = subject.create<string>(DEAF, LIMITS);
       t.teardown(() => server.close());
       return server.listen('127.0.0.1', fixture.port);
     })();

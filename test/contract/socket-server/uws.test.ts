@@ -3,7 +3,7 @@ import { loadNative } from '../../../src/gateway/socket-server/uws-native.ts';
 import { createUwsServer, uwsIdleSeconds } from '../../../src/gateway/socket-server/uws.ts';
 import { socketServerSuite } from './suite.ts';
 
-if (loadNative()) socketServerSuite('uws', createUwsServer);
+if (loadNative()) socketServerSuite('uws', { create: createUwsServer, scheme: 'ws' });
 else test.skip(`uws: has no native binary for Node ${process.version}`, () => {});
 
 test('uws: the idle limit is one that uWS takes', (t) => {

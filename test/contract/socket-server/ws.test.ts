@@ -1,4 +1,4 @@
 import { createWsServer } from '../../../src/gateway/socket-server/ws.ts';
 import { socketServerSuite } from './suite.ts';
 
-socketServerSuite('ws', createWsServer);
+socketServerSuite('ws', { create: createWsServer, scheme: 'ws' });
