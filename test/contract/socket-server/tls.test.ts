@@ -9,9 +9,8 @@ import { createUwsServer } from '../../../src/gateway/socket-server/uws.ts';
 import { createWsServer } from '../../../src/gateway/socket-server/ws.ts';
 import { certificateText, tlsSource } from '../../support/certificates.ts';
 import { until } from '../../support/until.ts';
-import { clients, serve, socketServerSuite, type Client, type Subject } from './suite.ts';
-
-const CA = certificateText('ca');
+import { CA, clients, serve, type Client, type Subject } from './fixture.ts';
+import { socketServerSuite } from './suite.ts';
 
 function secure(create: SocketServerFactory, source: TlsSource = tlsSource('server')): Subject {
   return { create: (handlers, limits) => create(handlers, limits, source), scheme: 'wss' };
