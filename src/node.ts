@@ -19,7 +19,7 @@ import {
   type Ground,
 } from './node/adapters.ts';
 import { Certificates } from './node/certificates.ts';
-import { createListeners, drainClients, turnedOff } from './node/listeners.ts';
+import { createListeners, drainLife, turnedOff } from './node/listeners.ts';
 import { createNodeCore, type NodeCore } from './node/core.ts';
 import { NodeEvents } from './node/events.ts';
 import { IdleMemory } from './node/idle-memory.ts';
@@ -145,9 +145,9 @@ class HoldfastNode implements Node {
   async #drain(life: Life, graceMs: number): Promise<void> {
     const withinMs = graceMs / 2;
     const asked = (life.gateway.counters.sockets * 1000) / Math.max(1, withinMs);
-    const pace = Math.max(this.#ground.config.gateway.drainSessionsPerSecond, Math.ceil(asked));
-    life.probing?.stop();
-    await drainClients(life, pace, withinMs);
+    const { drainSessionsPerSecond, drainResumeMs: resumeMs } = this.#ground.config.gateway;
+    const sessionsPerSecond = Math.max(drainSessionsPerSecond, Math.ceil(asked));
+    await drainLife(this.#ground, life, { sessionsPerSecond, withinMs, resumeMs });
   }
 
   /** Opens what is there; a store that cannot be read is set aside where there are peers to ask. */

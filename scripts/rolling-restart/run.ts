@@ -36,10 +36,13 @@ export interface NodeRestart {
 
 const SDK_SAMPLE_MS = 20;
 const SETTLE_MS = 60_000;
+/** Half of it is for the drain: longer than the 3 s after which an unmodified SDK is back. */
+const GRACE_MS = 9_000;
 
 /** Every node is drained and started again, one after the other, while clients write and hear. */
 export async function runRolling(options: RollingOptions): Promise<RollingReport> {
-  const cluster = await startSharedCluster({ nodes: 3, etcd: options.etcd });
+  const config = { node: { shutdown_grace_ms: GRACE_MS } };
+  const cluster = await startSharedCluster({ nodes: 3, etcd: options.etcd, config });
   const addresses = cluster.numbers.map((k) => cluster.addresses(k).client);
   const crew = new Crew({ ...options, addresses });
   const sdks = new SdkCrew(addresses);

@@ -128,6 +128,7 @@ const gateway = field.section({
   sends_per_second: field.integer({ from: 1, to: 1e6, unit: 'messages' }).default(10_000),
   queries_per_second: field.integer({ from: 1, to: 1e6, unit: 'requests' }).default(50),
   drain_sessions_per_second: field.integer({ from: 1, to: 1e6, unit: 'sessions' }).default(1000),
+  drain_resume_ms: field.milliseconds(0, 600_000).default(4000),
   origins_allowed: names('origins'),
   hosts_allowed: names('hosts'),
 });
@@ -177,6 +178,8 @@ const webhooks = field.section({
   takeover_seconds: field.seconds(3, 600).default(5),
 });
 
+const connections = field.section({ takeover_seconds: field.seconds(4, 3600).default(10) });
+
 const http = field.section({
   manager_token: field.secret(),
   hosts_allowed: names('hosts'),
@@ -205,6 +208,7 @@ export const configSchema = field.section({
   messages: messages.prefault({}),
   retention: retention.prefault({}),
   webhooks: webhooks.prefault({}),
+  connections: connections.prefault({}),
   http: http.prefault({}),
   admin: admin.prefault({}),
   log: log.prefault({}),

@@ -140,7 +140,8 @@ export class ConnectionService implements Connections {
     const endMs = clock.monotonicMs() + withinMs;
     const waits = (id: string): boolean => {
       const row = this.#ledger.read(id);
-      return row?.journal.at(-1)?.event === 'hand-over' && row.desired === 'enabled';
+      const isToOpen = row?.desired === 'enabled' && this.#drivers.has(row.kind);
+      return isToOpen && row.journal.at(-1)?.event === 'hand-over';
     };
     while (own.some(({ id }) => waits(id)) && clock.monotonicMs() < endMs) {
       await new Promise<void>((resolve) => {

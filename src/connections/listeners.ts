@@ -91,10 +91,9 @@ export class ListenerSet implements Listeners {
     }
     const sessions = client.connections();
     this.#become('client', 'draining');
-    client.drain(request).then(
-      () => this.#options.log.info('drained', { sessions }),
-      (error: unknown) => this.#options.log.error('the drain failed', { error }),
-    );
+    client.drain(request).catch((error: unknown) => {
+      this.#options.log.error('the drain failed', { error });
+    });
     return sessions;
   }
 

@@ -5,6 +5,7 @@ import type { Membership } from '../cluster/membership/port.ts';
 import { StaticMembership } from '../cluster/membership/static.ts';
 import type { Config } from '../config/load.ts';
 import { PERSON, type MemberId } from '../core/ids.ts';
+import type { ConnectionTimes } from '../connections/state-machine.ts';
 import type { Member } from '../core/member.ts';
 import { ClientGateway } from '../gateway/gateway.ts';
 import { nodeIdOf } from '../gateway/node-id.ts';
@@ -145,6 +146,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     recallWindowMs: recallWindows(config),
     webhooks: webhookOptions(config),
     retention: retentionOptions(config),
+    connectionTimes: takeoverTimes(config),
     operationLogEntriesMax: audit.operationLogEntries,
     auditPace,
     forgetAfterMs: membership.mode === 'etcd' ? membership.forgetAfterHours * 3_600_000 : undefined,
@@ -153,6 +155,12 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
       repairsPerSecond: sweep.repairsPerSecond,
     },
   };
+}
+
+/** An owner's lease ends well before anybody may take its place. */
+function takeoverTimes({ connections }: Config): Pick<ConnectionTimes, 'leaseMs' | 'takeOverMs'> {
+  const takeOverMs = connections.takeoverSeconds * 1000;
+  return { leaseMs: takeOverMs / 2, takeOverMs };
 }
 
 /** Undefined where everything is kept. */

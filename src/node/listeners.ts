@@ -4,6 +4,7 @@ import { ListenerSet, type Units } from '../connections/listeners.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { Ground } from './adapters.ts';
 import type { NodeCore } from './core.ts';
+import { callOffDrain, drain, type DrainPace } from './draining.ts';
 import { probe, type Probing } from './probing.ts';
 
 /** The parts of a node's present life that listen. */
@@ -52,14 +53,14 @@ function unitsOf(ground: Ground, parts: ListeningParts, http: HttpApi): Units {
         return { ended: connections, terminated };
       },
       enable() {
+        callOffDrain(parts);
         gateway.enable();
         parts.probing ??= probe(ground, parts, parts.clientPort ?? listen.client.port);
         return Promise.resolve();
       },
       drain: ({ sessionsPerSecond = limits.drainSessionsPerSecond }) => {
-        parts.probing?.stop();
-        delete parts.probing;
-        return drainClients(parts, sessionsPerSecond, DRAIN_WITHIN_MS);
+        const resumeMs = limits.drainResumeMs;
+        return drainLife(ground, parts, { sessionsPerSecond, resumeMs, withinMs: DRAIN_WITHIN_MS });
       },
     },
     http: {
@@ -71,21 +72,15 @@ function unitsOf(ground: Ground, parts: ListeningParts, http: HttpApi): Units {
   };
 }
 
-/** Live members take the clients, those first that stand after this one, so that not all go to one. */
-export function drainClients(
-  { core, gateway, membership }: ListeningParts,
-  sessionsPerSecond: number,
-  withinMs: number,
-) {
-  return gateway.drain({ sessionsPerSecond, next: nextAddresses(core, membership), withinMs });
-}
-
-function nextAddresses(core: NodeCore, membership: Membership): readonly string[] {
-  const live = new Set(core.replicator.peers().flatMap((p) => (p.live ? [p.member] : [])));
-  const others = membership.roster().members.filter(({ id }) => live.has(id));
-  const after = others.filter(({ id }) => id > core.self.id);
-  const before = others.filter(({ id }) => id < core.self.id);
-  return [...after, ...before].map(({ clientAddress }) => clientAddress);
+/** The node's own client goes first: it is nobody that could come back elsewhere. */
+export function drainLife(
+  { runtime, log }: Ground,
+  parts: ListeningParts,
+  pace: DrainPace,
+): Promise<void> {
+  parts.probing?.stop();
+  delete parts.probing;
+  return drain({ ...parts, runtime, log: log.child({ room: 'connections' }) }, pace);
 }
 
 /** Why the node is not ready, or not whole, because of what an operator turned off. */

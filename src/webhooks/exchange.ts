@@ -41,6 +41,8 @@ const STRAGGLER_MS = 3_000;
 export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #neighbours = new Map<MemberId, Neighbour & { readonly heardMs: number }>();
+  /** Runs that have said that they deliver no more: their events fall to the others at once. */
+  readonly #left = new Map<MemberId, ActorId>();
   readonly #claimed = new Set<string>();
   /** What the next message tells, by lane. */
   readonly #settled = new Map<Lane, string[]>();
@@ -66,6 +68,14 @@ export class Exchange {
       }
       return true;
     });
+    calls.answer('webhooks/leave', (from, body) => {
+      const actor = parseActorId(body);
+      if (!actor.ok) throw new TypeError('expected an actor');
+      this.#left.set(from, actor.value);
+      this.#neighbours.delete(from);
+      return true;
+    });
+    calls.answer('webhooks/stay', (from) => this.#left.delete(from));
     calls.answer('webhooks/offer', (_, body) =>
       this.#read(body).map(({ lane, items }) => this.#judge(lane, items)),
     );
@@ -88,6 +98,24 @@ export class Exchange {
   /** Events of others that this node delivers or has delivered, since the start. */
   takenOver(endpoint: string): number {
     return this.#takenOver.get(endpoint) ?? 0;
+  }
+
+  /** For a drain: what is settled is told first, so that nobody delivers it again. */
+  async leave(): Promise<void> {
+    this.#telling?.cancel();
+    this.#telling = undefined;
+    this.#tell();
+    await this.#tellAll('webhooks/leave');
+  }
+
+  /** The drain was called off. */
+  async stay(): Promise<void> {
+    await this.#tellAll('webhooks/stay');
+  }
+
+  async #tellAll(method: string): Promise<void> {
+    const { calls, actor } = this.#options;
+    await Promise.all(calls.reachable().map((member) => this.#ask(member, method, actor)));
   }
 
   isMine(endpoint: string, { id, author }: OutboxEvent): boolean {
@@ -138,7 +166,7 @@ export class Exchange {
     if (!Array.isArray(body)) return;
     const [said, names] = body as readonly unknown[];
     const actor = parseActorId(said);
-    if (!actor.ok || !Array.isArray(names)) return;
+    if (!actor.ok || !Array.isArray(names) || this.#left.get(member) === actor.value) return;
     const endpoints = new Set(names.filter((name) => typeof name === 'string'));
     const heardMs = this.#options.runtime.clock.monotonicMs();
     this.#neighbours.set(member, { member, actor: actor.value, endpoints, heardMs });

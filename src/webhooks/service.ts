@@ -118,6 +118,18 @@ export class WebhookService implements Webhooks {
     this.#parts.sender.close();
   }
 
+  /** For a drain: delivers nothing more; what waits falls to the other members at once. */
+  async leave(): Promise<void> {
+    for (const courier of this.#couriers.values()) courier.stop();
+    await this.#exchange.leave();
+  }
+
+  /** The drain was called off. */
+  stay(): void {
+    for (const courier of this.#couriers.values()) courier.start();
+    void this.#exchange.stay();
+  }
+
   /** Events of nodes that died which this one took over, since its start. */
   takenOver(endpoint: string): number {
     return this.#exchange.takenOver(endpoint);

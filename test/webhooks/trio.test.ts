@@ -103,3 +103,24 @@ test('S1-9 what a dead node had not delivered is taken over by the others, each 
     [1, 2],
   );
 });
+
+test('what waits at a node that is being drained is told by another at once, and by it no more', async (t) => {
+  const { nodes, receiver, by } = await startTrio(t);
+  receiver.answer = () => 500;
+  const id = await sendAt(nodes[0]!, 'waits');
+  await until('the others have it', () =>
+    nodes.every(
+      ({ core }) =>
+        core.webhooks!.endpoints()[0]!.waiting + core.webhooks!.endpoints()[0]!.copies > 0,
+    ),
+  );
+  await nodes[0]!.core.webhooks!.leave();
+  receiver.answer = () => 200;
+  await until('it was told', () => receiver.ids('msg.notify').includes(`msg.notify:${id}`));
+  t.true(by[0] === 1 || by[0] === 2);
+  t.is(by.length, 1);
+  nodes[0]!.core.webhooks!.stay();
+  const next = await sendAt(nodes[0]!, 'after the drain was called off');
+  await until('it tells again', () => receiver.ids('msg.notify').includes(`msg.notify:${next}`));
+  t.is(by[1], 0);
+});
