@@ -99,7 +99,8 @@ async function start(config: Config): Promise<void> {
   setInterval(() => undefined, 2 ** 30);
   process.on('SIGHUP', () => {
     const all = node.certificates.reload();
-    log.info('SIGHUP: certificates were read again', { listeners: all });
+    const outcomes = Object.fromEntries(all.map(({ surface, outcome }) => [surface, outcome]));
+    log.info('SIGHUP: certificates were read again', { certificates: outcomes });
   });
   const stopping = stopOnSignals(log, config.node.shutdownGraceMs, (graceMs) => node.stop(graceMs));
   try {

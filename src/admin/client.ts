@@ -27,6 +27,8 @@ export interface AdminClientOptions {
   readonly timeoutMs?: number | undefined;
   /** Plain text where absent. */
   readonly credentials?: ChannelCredentials | undefined;
+  /** What TLS says and checks as the server's name instead of the host of `address`. */
+  readonly serverName?: string | undefined;
 }
 
 /** A call that failed. `unreachable`: the node did not answer; otherwise it refused, and says why. */
@@ -87,6 +89,9 @@ export class AdminClient {
       'grpc.max_reconnect_backoff_ms': 1_000,
       // Tests and tools hold several clients with different tokens to one address.
       'grpc.use_local_subchannel_pool': 1,
+      ...(options.serverName === undefined
+        ? {}
+        : { 'grpc.ssl_target_name_override': options.serverName }),
     });
   }
 

@@ -1,7 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import { AdminClient } from '../../src/admin/client.ts';
+import type { TlsFiles } from '../../src/config/certificate.ts';
 import { NodeProcess } from '../../scripts/cluster/node-process.ts';
 import { ROOT } from './tree.ts';
 
@@ -15,6 +17,8 @@ export interface ClusterOptions {
   readonly readyTimeoutMs?: number;
   /** False: the nodes are not started, the test does it. */
   readonly start?: boolean;
+  /** Clients, operators and peers over TLS; HTTP stays plain. Absolute paths. */
+  readonly tls?: TlsFiles | undefined;
   /** Stands before the peer ports and etcd: each gives the port that others are told instead. */
   readonly network?:
     | {
@@ -60,7 +64,12 @@ export async function createNodes(
   const fronts = await Promise.all(
     ports.map(({ peer }) => options.network?.beforePeer(peer) ?? Promise.resolve(peer)),
   );
-  const members = ports.map((own, index) => toMember({ ...own, peer: fronts[index]! }, index));
+  const { tls } = options;
+  const scheme = tls ? 'wss' : 'ws';
+  const members = ports.map((own, index) => ({
+    ...toMember({ ...own, peer: fronts[index]! }, index),
+    client_address: `${scheme}://127.0.0.1:${own.client}`,
+  }));
   return ports.map((own, index) => {
     const member = members[index]!;
     const home = join(folder, member.id);
@@ -71,17 +80,17 @@ export async function createNodes(
       ...(etcdUrl === undefined ? { members } : {}),
       membership: etcdUrl === undefined ? { mode: 'static' } : etcdMembership(etcdUrl),
       listen: {
-        client: { port: own.client },
+        client: { port: own.client, ...(tls && { tls: pairOf(tls) }) },
         http: { port: own.http },
-        admin: { port: own.admin },
-        peer: { port: own.peer, advertise: member.peer_address },
+        admin: { port: own.admin, ...(tls && { tls: allOf(tls) }) },
+        peer: { port: own.peer, advertise: member.peer_address, ...(tls && { tls: allOf(tls) }) },
       },
       log: { level: 'debug', pretty: 'never' },
     };
     const path = join(home, 'cluster.yml');
     // JSON is YAML.
     writeFileSync(path, JSON.stringify(mergeSections(config, options.config ?? {})));
-    return toNode(member, { home, path, token: tokenOf(options) });
+    return toNode(member, { home, path, options });
   });
 }
 
@@ -100,7 +109,7 @@ function toMember(own: Ports, index: number) {
 
 function toNode(
   member: MemberEntry,
-  { home, path, token }: { home: string; path: string; token: string | undefined },
+  { home, path, options }: { home: string; path: string; options: ClusterOptions },
 ): ClusterNode {
   return {
     id: member.id,
@@ -119,8 +128,24 @@ function toNode(
       logPath: join(home, 'log'),
       readyUrl: `${member.http_address}/readyz`,
     }),
-    admin: new AdminClient({ address: member.admin_address, token }),
+    admin: new AdminClient({
+      address: member.admin_address,
+      token: tokenOf(options),
+      credentials: options.tls && adminCredentials(options.tls),
+    }),
   };
+}
+
+const pairOf = ({ certificateFile, keyFile }: TlsFiles) => ({
+  certificate_file: certificateFile,
+  key_file: keyFile,
+});
+const allOf = (tls: TlsFiles) => ({ ...pairOf(tls), ca_file: tls.caFile });
+
+/** The operator shows the certificate that the nodes have. */
+function adminCredentials({ certificateFile, keyFile, caFile }: TlsFiles): ChannelCredentials {
+  const ca = caFile === undefined ? null : readFileSync(caFile);
+  return credentials.createSsl(ca, readFileSync(keyFile), readFileSync(certificateFile));
 }
 
 function etcdMembership(url: string): Readonly<Record<string, unknown>> {

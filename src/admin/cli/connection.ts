@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { AdminCallError, AdminClient } from '../client.ts';
+import { addTlsOptions, tlsChannel, type TlsChannel, type TlsFlags } from './tls.ts';
 
 /** Exit codes of every admin command. */
 export const EXIT = { failed: 1, usage: 2, unreachable: 3 } as const;
 
-export interface ConnectionFlags {
+export interface ConnectionFlags extends TlsFlags {
   readonly address: string;
   readonly token?: string;
   readonly tokenFile?: string;
@@ -21,7 +22,7 @@ export class UsageError extends Error {
 
 /** The options that every command has. */
 export function addConnectionOptions(command: Command): Command {
-  return command
+  return addTlsOptions(command)
     .addOption(
       new Option('-a, --address <host:port>', 'admin address of the node')
         .env('HOLDFAST_ADDRESS')
@@ -65,7 +66,19 @@ export function openClient(flags: ConnectionFlags, address: string): AdminClient
   if (!/^.+:\d{1,5}$/.test(address)) {
     throw new UsageError(`--address: expected host:port, found "${address}"`);
   }
-  return new AdminClient({ address, token: readToken(flags), timeoutMs: flags.timeoutMs });
+  const { timeoutMs } = flags;
+  return new AdminClient({
+    ...{ address, timeoutMs, token: readToken(flags) },
+    ...readTls(flags, address),
+  });
+}
+
+function readTls(flags: ConnectionFlags, address: string): TlsChannel {
+  try {
+    return tlsChannel(flags, address);
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
 }
 
 function readToken({ token, tokenFile }: ConnectionFlags): string | undefined {

@@ -57,6 +57,8 @@ export interface EasyClientOptions {
   readonly url: string | (() => string);
   readonly uid: string;
   readonly token?: string;
+  /** Of a wss:// address: the authority to trust, PEM. */
+  readonly ca?: string;
   readonly deviceFlag?: number;
   readonly deviceId?: string;
   /** After 1, 2, 4, 8 and 16 s, then never again; not after a `disconnect` notification. */
@@ -197,8 +199,9 @@ export class EasyClient {
   }
 
   #open(): Promise<void> {
-    const { url } = this.#options;
-    const ws = new WebSocket(typeof url === 'string' ? url : url());
+    const { url, ca } = this.#options;
+    const address = typeof url === 'string' ? url : url();
+    const ws = new WebSocket(address, ca === undefined ? {} : { ca });
     this.#ws = ws;
     ws.on('message', (data: RawData) => this.#received((data as Buffer).toString()));
     ws.on('close', (code, reason) => this.#closed(code, reason.toString()));
