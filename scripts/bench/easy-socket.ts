@@ -32,6 +32,10 @@ export class EasySocket {
     return client;
   }
 
+  get socket(): LoadSocket {
+    return this.#socket;
+  }
+
   call(method: string, params: string): void {
     this.#socket.send(
       `{"jsonrpc":"2.0","id":"${this.#nextId++}","method":"${method}","params":${params}}`,

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { benchDisable, benchToggles } from './disable.ts';
 import { benchFanout } from './fanout.ts';
 import { benchFalseRepairs } from './false-repairs.ts';
 import { benchHeal } from './heal.ts';
@@ -14,6 +15,7 @@ import { benchPast } from './past.ts';
 import { benchResume } from './resume.ts';
 import { formatTable, type Row } from './row.ts';
 import { benchSends } from './sends.ts';
+import { benchStorm } from './storm.ts';
 import { benchSubscribe } from './subscribe.ts';
 import { benchSweep } from './sweep.ts';
 
@@ -56,11 +58,14 @@ const SECTIONS = {
   heal: (size: Size) => benchHeal(size.injections),
   'heal-real': (size: Size) => benchHealReal(size.realInjections),
   'false-repairs': () => benchFalseRepairs(Number(options.seconds)),
+  'disable-10k': () => benchDisable(Number(options.clients)),
+  toggles: () => benchToggles(60),
+  'storm-10k': () => benchStorm(Number(options.clients)),
   audits: (size: Size) => benchIdleAudits(size.stored, 20 * size.seconds),
 } as const;
 
-/** Takes as long as all others together; run where it is asked for by name. */
-const BY_HAND: Section = 'heal-real';
+/** These take as long as all others together; run where they are asked for by name. */
+const BY_HAND: readonly Section[] = ['heal-real', 'disable-10k', 'toggles', 'storm-10k'];
 
 type Size = (typeof SIZES)[keyof typeof SIZES];
 type Section = keyof typeof SECTIONS;
@@ -70,6 +75,7 @@ const program = new Command('bench')
   .option('--only <sections>', `of ${Object.keys(SECTIONS).join(',')}`)
   .option('--full', 'the sizes of a report (about 10 minutes)')
   .option('--seconds <seconds>', 'of writes for false-repairs, in virtual time', '10')
+  .option('--clients <count>', 'of disable-10k and storm-10k', '10000')
   .option('--json', 'print JSON instead of the table')
   .option('--out <folder>', 'write the report there as well');
 program.parse();
@@ -77,13 +83,14 @@ const options = program.opts<{
   only?: string;
   full?: true;
   seconds: string;
+  clients: string;
   json?: true;
   out?: string;
 }>();
 
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
 const size = options.full ? SIZES.full : SIZES.quick;
-const usual = Object.keys(SECTIONS).filter((name) => name !== BY_HAND);
+const usual = Object.keys(SECTIONS).filter((name) => !BY_HAND.some((one) => one === name));
 const wanted = (options.only?.split(',') ?? usual) as Section[];
 const report: { section: Section; rows: Row[] }[] = [];
 for (const section of wanted) {

@@ -12,6 +12,11 @@ export class LoadSocket {
   #out: Buffer[] = [];
   #flushing = false;
   closed = false;
+  /** When its Close frame came, by `performance.now()`, and the code in it. */
+  closeFrameMs: number | undefined;
+  closeCode = 0;
+  /** The connection is over, with or without a Close frame. */
+  onEnd: (() => void) | undefined;
 
   private constructor(socket: Socket, onFrame: (frame: Buffer) => void) {
     this.#socket = socket;
@@ -25,6 +30,7 @@ export class LoadSocket {
       socket.once('error', reject);
       socket.once('close', () => {
         client.closed = true;
+        client.onEnd?.();
       });
       socket.on('data', (chunk) => {
         if (client.#open) client.#read(chunk);
@@ -51,6 +57,13 @@ export class LoadSocket {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** The other side waits for the same code, and closes. */
+  #closing(said: Buffer): void {
+    this.closeFrameMs = performance.now();
+    this.closeCode = said.length >= 2 ? said.readUInt16BE(0) : 1005;
+    this.#socket.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, ...said.subarray(0, 2)]));
   }
 
   #handshake(chunk: Buffer, ready: () => void): void {
@@ -83,6 +96,7 @@ export class LoadSocket {
         head = 10;
       }
       if (at + head + length > all.length) break;
+      if ((all[at]! & 15) === 8) this.#closing(all.subarray(at + head, at + head + length));
       if ((all[at]! & 15) === 1) this.#onFrame(all.subarray(at + head, at + head + length));
       at += head + length;
     }
