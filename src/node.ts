@@ -31,6 +31,7 @@ import { clientUrl, probe, type Probing } from './node/probing.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
 import { createFaultPorts, type FaultPorts } from './node/faults.ts';
+import { wireCertificates } from './node/metrics/certificates.ts';
 import { countRepairs } from './node/metrics/repairs.ts';
 import { wireWebhooks } from './node/metrics/webhooks.ts';
 import type { Log } from './observability/log.ts';
@@ -124,6 +125,7 @@ class HoldfastNode implements Node {
       onReadError: (name, error) => log.warn('a metric cannot be read', { name, error }),
     });
     wireMetrics(this.#metrics, () => this.#measured());
+    wireCertificates(this.#metrics, this.certificates, () => runtime.clock.wallMs());
     const receivers = config.webhooks.endpoints.map(({ name }) => name);
     wireWebhooks(this.#metrics, receivers, () => this.#life?.core.webhooks);
   }

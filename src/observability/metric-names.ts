@@ -131,6 +131,10 @@ export const GAUGES = {
   holdfast_webhook_waiting: metric('Events that wait here to be delivered', 'endpoint'),
   holdfast_webhook_oldest_seconds: metric('Age of the oldest event that waits here', 'endpoint'),
   holdfast_webhook_dead_letters: metric('Events given up and kept for replay', 'endpoint'),
+  holdfast_certificate_expires_seconds: metric(
+    'Until the certificate in use of a listener expires',
+    'listener',
+  ),
   holdfast_staged_bytes: metric('Written and not on disk yet'),
 } as const satisfies Record<string, Definition>;
 

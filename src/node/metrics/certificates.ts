@@ -1,0 +1,16 @@
+import type { Metrics } from '../../observability/metrics.ts';
+import type { Certificates } from '../certificates.ts';
+
+/** For how long the certificates that are in use are valid still; no sample where there is no TLS. */
+export function wireCertificates(
+  metrics: Metrics,
+  certificates: Certificates,
+  wallMs: () => number,
+) {
+  metrics.readGauge('holdfast_certificate_expires_seconds', () =>
+    certificates.expiries().map(({ surface, expiresMs }) => ({
+      labels: { listener: surface },
+      value: (expiresMs - wallMs()) / 1000,
+    })),
+  );
+}
