@@ -3,6 +3,7 @@ import type { ChannelKey } from '../core/ids.ts';
 import { decodeMessage, type Message } from '../core/kinds/message.ts';
 import { RECALL, type Row } from '../core/row.ts';
 import { channelOf, channelPrefix, rangeEnd, type RowKey } from '../core/row-key.ts';
+import { mentionIn, type Mention } from './conversations/mentions.ts';
 import type { ScanRange, Store } from '../storage/port.ts';
 import type { Change, Replica, ReplicaListener } from '../storage/replica-port.ts';
 
@@ -18,6 +19,7 @@ export interface TailRow {
   readonly key: RowKey;
   readonly message: Message;
   readonly recalled: boolean;
+  readonly mention: Mention | undefined;
   /** When it was written. */
   readonly hlc: Hlc;
 }
@@ -174,7 +176,9 @@ function rowOf(key: RowKey, row: Row): TailRow | undefined {
   const message = entry && decodeMessage(entry.value);
   if (!message) return undefined;
   const payload = Uint8Array.prototype.slice.call(message.payload);
-  return { key, message: { ...message, payload }, recalled: entry.tag === RECALL, hlc: entry.hlc };
+  const { tag, hlc } = entry;
+  const mention = mentionIn(payload);
+  return { key, message: { ...message, payload }, recalled: tag === RECALL, mention, hlc };
 }
 
 /** In its place; what is below the first row of an incomplete tail is no part of it. */

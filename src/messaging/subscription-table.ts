@@ -59,6 +59,16 @@ export class SubscriptionTable {
     return channels;
   }
 
+  /** As `channelsOf`, by the reverse rows alone: for who looks at each subscription anyway. */
+  async namesOf(uid: Uid, limit: number): Promise<readonly ChannelKey[]> {
+    const prefix = reversePrefix(uid);
+    const channels: ChannelKey[] = [];
+    for await (const chunk of this.#store.scan({ gte: prefix, lt: rangeEnd(prefix), limit })) {
+      for (const [key] of chunk) channels.push(key.slice(prefix.length) as ChannelKey);
+    }
+    return channels;
+  }
+
   /** The whole table in (shard, channel, uid) order, after a pair that need not exist any more. */
   async page(after: Pair | undefined, limit: number): Promise<readonly Pair[]> {
     const pairs: Pair[] = [];

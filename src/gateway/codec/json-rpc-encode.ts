@@ -8,7 +8,7 @@ import { SETTING, type RequestId, type SubscriptionAction } from './frame.ts';
  * Frames to the client, written by hand: the order of fields is fixed, and only what a client chose
  * goes through JSON.stringify. About 1 µs each.
  */
-function quote(text: string | number): string {
+export function quote(text: string | number): string {
   return typeof text === 'string' && isPlain(text) ? `"${text}"` : JSON.stringify(text);
 }
 
@@ -125,7 +125,12 @@ export function encodeResumePage(id: RequestId, frames: readonly string[], next:
 
 /** Any other answer: of nothing that is frequent. */
 export function encodeResult(id: RequestId, result: unknown): string {
-  return `{"jsonrpc":"2.0","id":${quote(id)},"result":${JSON.stringify(result)}}`;
+  return encodeTextResult(id, JSON.stringify(result));
+}
+
+/** `result`: JSON already. */
+export function encodeTextResult(id: RequestId, result: string): string {
+  return `{"jsonrpc":"2.0","id":${quote(id)},"result":${result}}`;
 }
 
 /** `resume`: a token. Neither needs quoting. */
@@ -145,6 +150,18 @@ export interface RecvView {
 
 /** One for all receivers of a view. Flags and optional fields that say nothing are left out. */
 export function encodeRecv({ message, channelId, channelType, prevSeq }: RecvView): string {
+  return (
+    `{"jsonrpc":"2.0","method":"recv","params":{` +
+    `${encodeMessageFields(message, channelId, channelType)},"prevSeq":${prevSeq}}}`
+  );
+}
+
+/** The fields of a message without braces, as every frame has them. */
+export function encodeMessageFields(
+  message: Message,
+  channelId: string,
+  channelType: number,
+): string {
   const { noPersist, redDot, syncOnce, payload } = message;
   const header =
     noPersist || redDot || syncOnce
@@ -157,12 +174,11 @@ export function encodeRecv({ message, channelId, channelType, prevSeq }: RecvVie
     'base64',
   );
   return (
-    `{"jsonrpc":"2.0","method":"recv"` +
-    `,"params":{${header}${setting}"messageId":"${idText(message.messageId)}"` +
+    `${header}${setting}"messageId":"${idText(message.messageId)}"` +
     `,"messageSeq":${message.messageSeq},"clientMsgNo":${quote(message.clientMsgNo)}` +
     `,"timestamp":${message.timestamp},"channelId":${quote(channelId)}` +
     `,"channelType":${channelType},"fromUid":${quote(message.fromUid)}` +
-    `,"payload":"${base64}"${topic}${expire},"prevSeq":${prevSeq}}}`
+    `,"payload":"${base64}"${topic}${expire}`
   );
 }
 

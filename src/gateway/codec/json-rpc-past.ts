@@ -1,9 +1,11 @@
 import { channelTypeOf, type ChannelKey, type Uid } from '../../core/ids.ts';
 import type { Message } from '../../core/kinds/message.ts';
 import { channelIdFor } from '../../core/placement.ts';
-import type { Conversation } from '../../messaging/conversations/port.ts';
+import type { Conversation, ConversationList } from '../../messaging/conversations/port.ts';
+import type { HistoryPage } from '../../messaging/history/port.ts';
 import type { RecallResult } from '../../messaging/recall/port.ts';
-import { SETTING, type PastFrame, type RequestId } from './frame.ts';
+import type { PastFrame, RequestId } from './frame.ts';
+import { encodeMessageFields, quote } from './json-rpc-encode.ts';
 import { FieldError, integer, needId, text, type Fields } from './json-rpc-fields.ts';
 
 const MESSAGE_ID_MAX = 2n ** 63n - 1n;
@@ -80,47 +82,52 @@ function isTrue(params: Fields, name: string): boolean {
 }
 
 /** A stored message with the fields of `recv`; a recalled one says `recall` and nothing of what it was. */
-export function pastMessage(channel: ChannelKey, message: Message, viewer: Uid): object {
-  const { noPersist, redDot, syncOnce, setting, topic, expire, recall } = message;
-  const flags = Object.entries(SETTING).filter(([, bit]) => (setting & bit) !== 0);
-  return {
-    ...((noPersist || redDot || syncOnce) && { header: { noPersist, redDot, syncOnce } }),
-    ...(setting !== 0 && { setting: Object.fromEntries(flags.map(([name]) => [name, true])) }),
-    messageId: String(message.messageId),
-    messageSeq: message.messageSeq,
-    clientMsgNo: message.clientMsgNo,
-    timestamp: message.timestamp,
-    channelId: channelIdFor(channel, viewer),
-    channelType: channelTypeOf(channel),
-    fromUid: message.fromUid,
-    payload: Buffer.from(message.payload).toString('base64'),
-    ...(topic !== '' && { topic }),
-    ...(expire !== 0 && { expire }),
-    ...(recall && { recall: recallView(recall) }),
-  };
+function pastMessage(channel: ChannelKey, message: Message, viewer: Uid): string {
+  const { recall } = message;
+  const type = channelTypeOf(channel);
+  const fields = encodeMessageFields(message, channelIdFor(channel, viewer), type);
+  return recall ? `{${fields},"recall":${JSON.stringify(recallView(recall))}}` : `{${fields}}`;
 }
 
 export function recallView({ by, role, atMs, reason }: RecallResult['recall']): object {
   return { by, role, at: atMs, reason };
 }
 
-/** `recalls`: tombstones of what was recalled since the version that the client has. */
+/** The answer to `history`, as JSON. By hand, as all that is long: a quarter of what JSON.stringify costs. */
+export function pastPage(
+  channel: ChannelKey,
+  { messages, more, nextSeq, cutTo }: HistoryPage,
+  viewer: Uid,
+): string {
+  const shown = messages.map((message) => pastMessage(channel, message, viewer));
+  const cut = cutTo === undefined ? '' : `,"cutTo":${cutTo}`;
+  return `{"messages":[${shown.join(',')}],"more":${more},"nextSeq":${nextSeq}${cut}}`;
+}
+
+/**
+ * One of the answer to `conversations`, as JSON. `recalls`: tombstones of what was recalled since the
+ * version that the client has.
+ */
 export function pastConversation(
   one: Conversation,
   viewer: Uid,
   recalls: readonly Message[],
-): object {
-  return {
-    channelId: channelIdFor(one.channel, viewer),
-    channelType: channelTypeOf(one.channel),
-    unread: one.unread,
-    mentions: one.mentions,
-    readSeq: one.readSeq,
-    hiddenTo: one.hiddenTo,
-    version: one.version,
-    last: pastMessage(one.channel, one.last, viewer),
-    ...(recalls.length > 0 && {
-      recalls: recalls.map((message) => pastMessage(one.channel, message, viewer)),
-    }),
-  };
+): string {
+  const { channel, unread, mentions, readSeq, hiddenTo, version, last } = one;
+  const tombstones = recalls.map((message) => pastMessage(channel, message, viewer));
+  const tail = tombstones.length === 0 ? '' : `,"recalls":[${tombstones.join(',')}]`;
+  return (
+    `{"channelId":${quote(channelIdFor(channel, viewer))},"channelType":${channelTypeOf(channel)}` +
+    `,"unread":${unread},"mentions":${mentions},"readSeq":${readSeq},"hiddenTo":${hiddenTo}` +
+    `,"version":${version},"last":${pastMessage(channel, last, viewer)}${tail}}`
+  );
+}
+
+/** The answer to `conversations`, as JSON, of what `pastConversation` made. */
+export function pastList(list: Omit<ConversationList, 'conversations'>, shown: string[]): string {
+  const { partial, next, version } = list;
+  return (
+    `{"conversations":[${shown.join(',')}],"next":${quote(next)},"version":${version}` +
+    `,"partial":${partial},"more":${next !== ''}}`
+  );
 }

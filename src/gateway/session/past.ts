@@ -2,8 +2,8 @@ import { PERSON, channelTypeOf, type ChannelKey, type Uid } from '../../core/ids
 import { REASON, refuse, type Outcome, type Refusal } from '../../core/reason-code.ts';
 import { CONVERSATION_PLACE } from '../../messaging/conversations/port.ts';
 import { RECALL_REASON_LENGTH_MAX } from '../../messaging/recall/port.ts';
-import { encodeResult } from '../codec/json-rpc-encode.ts';
-import { pastConversation, pastMessage, recallView } from '../codec/json-rpc-past.ts';
+import { encodeTextResult } from '../codec/json-rpc-encode.ts';
+import { pastConversation, pastList, pastPage, recallView } from '../codec/json-rpc-past.ts';
 import type {
   ConversationsFrame,
   HistoryFrame,
@@ -14,7 +14,8 @@ import type {
 import type { ClientSession } from './session.ts';
 
 type NameChannel = (uid: Uid, channelId: string, channelType: number) => Outcome<ChannelKey>;
-type Answer = Outcome<object>;
+/** Of the value as JSON. */
+type Answer = Outcome<string>;
 
 const PAGE_DEFAULT = 50;
 const absent = refuse(REASON.systemError, 'this node keeps nothing of what was said');
@@ -37,7 +38,7 @@ export function handlePast(
   answer(session, frame, channelFor).then(
     (outcome) => {
       session.pending -= 1;
-      if (outcome.ok) session.send(encodeResult(frame.ref ?? '', outcome.value));
+      if (outcome.ok) session.send(encodeTextResult(frame.ref ?? '', outcome.value));
       else refused(outcome);
     },
     (error: unknown) => {
@@ -99,7 +100,7 @@ async function historyOf(
   const { limits, services } = session.room;
   if (!isMember(session, channel)) return noMember;
   if (!services.history) return absent;
-  const { messages, more, nextSeq, cutTo } = await services.history.page({
+  const page = await services.history.page({
     ...{ channel, startSeq, endSeq, direction },
     limit: Math.min(limit === 0 ? PAGE_DEFAULT : limit, limits.pageMax),
     commands: 'left-out',
@@ -107,9 +108,7 @@ async function historyOf(
   });
   // A member no more since: what was read for one is not sent to a stranger.
   if (!isMember(session, channel)) return noMember;
-  const shown = messages.map((message) => pastMessage(channel, message, session.uid));
-  const cut = cutTo === undefined ? {} : { cutTo };
-  return { ok: true, value: { messages: shown, more, nextSeq, ...cut } };
+  return { ok: true, value: pastPage(channel, page, session.uid) };
 }
 
 /** By whoever sent it, also where that is a member no more. */
@@ -130,15 +129,10 @@ async function recall(
   });
   if (!outcome.ok) return outcome;
   const { value } = outcome;
-  return {
-    ok: true,
-    value: {
-      messageId: String(value.messageId),
-      messageSeq: value.messageSeq,
-      recall: recallView(value.recall),
-      ...{ disks: value.disks, repeated: value.repeated, reasonCode: REASON.success },
-    },
-  };
+  const { messageSeq: seq, disks, repeated } = value;
+  const recalled = { messageId: String(value.messageId), messageSeq: seq };
+  const view = { ...recalled, recall: recallView(value.recall), disks, repeated };
+  return { ok: true, value: JSON.stringify({ ...view, reasonCode: REASON.success }) };
 }
 
 async function read(
@@ -155,7 +149,7 @@ async function read(
     : unread !== undefined
       ? await conversations.setUnread(uid, channel, unread)
       : await conversations.read(uid, channel, messageSeq === 0 ? undefined : messageSeq);
-  return outcome.ok ? { ok: true, value: { reasonCode: REASON.success } } : outcome;
+  return outcome.ok ? { ok: true, value: `{"reasonCode":${REASON.success}}` } : outcome;
 }
 
 async function listOf(
@@ -173,12 +167,11 @@ async function listOf(
     limit: Math.min(limit === 0 ? PAGE_DEFAULT : limit, limits.pageMax),
     bytesMax: limits.pageBytesMax,
   });
-  const conversations: object[] = [];
+  const shown: string[] = [];
   for (const one of list.conversations) {
     const since = version > 0 && one.recallVersion > version;
     const recalls = since ? await services.conversations.recalledSince(one.channel, version) : [];
-    conversations.push(pastConversation(one, uid, recalls));
+    shown.push(pastConversation(one, uid, recalls));
   }
-  const more = list.next !== '';
-  return { ok: true, value: { ...list, conversations, more } };
+  return { ok: true, value: pastList(list, shown) };
 }

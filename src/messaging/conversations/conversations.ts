@@ -34,7 +34,7 @@ import { countUnread, readPositionAt } from './unread.ts';
 
 export interface ConversationOptions extends MessageRowsOptions {
   readonly replica: Replica;
-  readonly table: Pick<SubscriptionTable, 'channelsOf'>;
+  readonly table: Pick<SubscriptionTable, 'namesOf'>;
   readonly gate: Pick<WriteGate, 'refusal'>;
   /** Channels of one user that a list looks at. */
   readonly channelsMax?: number | undefined;
@@ -78,10 +78,11 @@ export class ConversationService implements Conversations {
   async list(request: ConversationsRequest): Promise<ConversationList> {
     const { uid, version, onlyUnread } = request;
     const channelsMax = this.#options.channelsMax ?? CHANNELS_MAX;
-    const channels = await this.#options.table.channelsOf(uid, undefined, channelsMax + 1);
+    const channels = await this.#options.table.namesOf(uid, channelsMax + 1);
     const conversations: Conversation[] = [];
+    const keptOf = this.#kept.of(uid);
     for (const channel of channels.slice(0, channelsMax)) {
-      const known = this.#kept.get(uid, channel);
+      const known = keptOf(channel);
       const one = known === 'none' ? undefined : (known ?? (await this.one(uid, channel)));
       if (!one || (onlyUnread && one.unread === 0)) continue;
       // One that came late is of an early time: what is unread is told whatever the version says.
@@ -92,7 +93,7 @@ export class ConversationService implements Conversations {
   }
 
   async one(uid: Uid, channel: ChannelKey): Promise<Conversation | undefined> {
-    const known = this.#kept.get(uid, channel);
+    const known = this.#kept.of(uid)(channel);
     if (known !== undefined) return known === 'none' ? undefined : known;
     const { stamp } = this.#kept;
     const one = await this.#derive(uid, channel);

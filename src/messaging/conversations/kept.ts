@@ -1,13 +1,19 @@
 import type { ChannelKey, Uid } from '../../core/ids.ts';
-import { SEPARATOR } from '../../core/row-key.ts';
+import { channelOf } from '../../core/row-key.ts';
 import type { Change } from '../../storage/replica-port.ts';
 
+interface Stamped<Value> {
+  readonly value: Value;
+  readonly stamp: number;
+}
+
 /**
- * What was worked out for a user and a channel, until a row it rests on changes. Bounded: the longest
- * unused goes first.
+ * What was worked out for a user and a channel, until a row it rests on changes. Bounded: what was worked
+ * out for the user who asked longest ago goes first.
  */
 export class Kept<Value> {
-  readonly #values = new Map<string, { readonly value: Value; readonly stamp: number }>();
+  readonly #users = new Map<Uid, Map<ChannelKey, Stamped<Value>>>();
+  #count = 0;
   /** When a message of the channel changed last, in changes seen. */
   readonly #changed = new Map<ChannelKey, number>();
   readonly #max: number;
@@ -24,34 +30,42 @@ export class Kept<Value> {
     return this.#stamp;
   }
 
-  get(uid: Uid, channel: ChannelKey): Value | undefined {
-    const name = nameOf(uid, channel);
-    const kept = this.#values.get(name);
-    if (!kept) return undefined;
-    this.#values.delete(name);
-    if (kept.stamp < (this.#changed.get(channel) ?? this.#forgottenStamp)) return undefined;
-    this.#values.set(name, kept);
-    return kept.value;
+  /** All of a user, who asks now: for as many channels as may be, one look each. */
+  of(uid: Uid): (channel: ChannelKey) => Value | undefined {
+    const channels = this.#users.get(uid);
+    if (!channels) return () => undefined;
+    this.#users.delete(uid);
+    this.#users.set(uid, channels);
+    return (channel) => {
+      const kept = channels.get(channel);
+      const changed = this.#changed.get(channel) ?? this.#forgottenStamp;
+      return kept && kept.stamp >= changed ? kept.value : undefined;
+    };
   }
 
   set(of: { readonly uid: Uid; readonly channel: ChannelKey }, value: Value, stamp: number): void {
-    const name = nameOf(of.uid, of.channel);
-    this.#values.delete(name);
-    this.#values.set(name, { value, stamp });
-    if (this.#values.size > this.#max) this.#values.delete(first(this.#values)!);
+    let channels = this.#users.get(of.uid);
+    if (!channels) {
+      channels = new Map();
+      this.#users.set(of.uid, channels);
+    }
+    const before = channels.size;
+    channels.set(of.channel, { value, stamp });
+    this.#count += channels.size - before;
+    if (this.#count > this.#max) this.#makeRoom();
   }
 
   onChange({ key }: Pick<Change, 'key'>): void {
     const kind = key[0];
     if (kind !== 'm' && kind !== 'r' && kind !== 's') return;
     this.#stamp += 1;
-    if (this.#values.size === 0) {
+    if (this.#count === 0) {
       // Nobody asks, and whoever is about to has read before this.
       this.#forgottenStamp = this.#stamp;
       this.#changed.clear();
       return;
     }
-    const channel = key.slice(3, key.indexOf(SEPARATOR, 3)) as ChannelKey;
+    const channel = channelOf(key);
     this.#changed.delete(channel);
     this.#changed.set(channel, this.#stamp);
     if (this.#changed.size <= this.#max) return;
@@ -59,10 +73,18 @@ export class Kept<Value> {
     this.#forgottenStamp = this.#changed.get(oldest)!;
     this.#changed.delete(oldest);
   }
-}
 
-function nameOf(uid: Uid, channel: ChannelKey): string {
-  return `${uid}\u0001${channel}`;
+  #makeRoom(): void {
+    const oldest = first(this.#users)!;
+    const channels = this.#users.get(oldest)!;
+    if (this.#users.size > 1) {
+      this.#users.delete(oldest);
+      this.#count -= channels.size;
+      return;
+    }
+    channels.delete(first(channels)!);
+    this.#count -= 1;
+  }
 }
 
 function first<Key>(map: ReadonlyMap<Key, unknown>): Key | undefined {

@@ -3,22 +3,31 @@ import type { Uid } from '../../core/ids.ts';
 const decoder = new TextDecoder();
 const FIELD = Buffer.from('"mention"');
 
+/** Whom a message names. */
+export interface Mention {
+  readonly all: boolean;
+  readonly uids: readonly unknown[];
+}
+
+export function isNamed(mention: Mention | undefined, uid: Uid): boolean {
+  return mention !== undefined && (mention.all || mention.uids.includes(uid));
+}
+
 /**
- * Whether a message names the user, as WuKongIM's clients write it: a JSON payload with
- * `mention: {all: 1, uids: [...]}`. A payload without the word, which nearly all are, costs its search; one
- * that is no JSON names nobody.
+ * Whom a message names, as WuKongIM's clients write it: a JSON payload with `mention: {all: 1, uids: [...]}`.
+ * A payload without the word, which nearly all are, costs its search; one that is no JSON names nobody.
  */
-export function isMentioned(payload: Uint8Array, uid: Uid): boolean {
+export function mentionIn(payload: Uint8Array): Mention | undefined {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  if (!bytes.includes(FIELD)) return false;
+  if (!bytes.includes(FIELD)) return undefined;
   let content: unknown;
   try {
     content = JSON.parse(decoder.decode(payload));
   } catch {
-    return false;
+    return undefined;
   }
   const mention = (content as { readonly mention?: unknown } | null)?.mention;
-  if (typeof mention !== 'object' || mention === null) return false;
+  if (typeof mention !== 'object' || mention === null) return undefined;
   const { all, uids } = mention as { readonly all?: unknown; readonly uids?: unknown };
-  return all === 1 || all === true || (Array.isArray(uids) && uids.includes(uid));
+  return { all: all === 1 || all === true, uids: Array.isArray(uids) ? (uids as unknown[]) : [] };
 }

@@ -7,10 +7,12 @@ import type { Store } from '../../storage/port.ts';
 import type { Replica } from '../../storage/replica-port.ts';
 import type { ChannelTails, TailRow } from '../channel-tails.ts';
 import { copiesOf } from '../history/copies.ts';
+import { mentionIn, type Mention } from './mentions.ts';
 
 export interface MessageRow {
   readonly message: Message;
   readonly recalled: boolean;
+  readonly mention: Mention | undefined;
   /** When it was written, as a hybrid clock. */
   readonly hlc: number;
 }
@@ -114,6 +116,7 @@ export class MessageRows {
         return undefined;
       }
     }
-    return { message, recalled: entry.tag === RECALL, hlc: entry.hlc };
+    const { tag, hlc } = entry;
+    return { message, recalled: tag === RECALL, mention: mentionIn(message.payload), hlc };
   }
 }

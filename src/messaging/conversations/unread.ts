@@ -1,7 +1,7 @@
 import type { ChannelKey, Uid } from '../../core/ids.ts';
 import { UNREAD_MAX, type Cursor, type ReadPosition } from '../../core/kinds/cursor.ts';
 import type { Hlc } from '../../core/hybrid-clock.ts';
-import { isMentioned } from './mentions.ts';
+import { isNamed } from './mentions.ts';
 import type { MessageRow, MessageRows } from './message-rows.ts';
 
 /**
@@ -61,7 +61,7 @@ async function countAbove(rows: MessageRows, reader: Reader, above: number): Pro
       // What a user has read says when reading began better than when the subscription did.
       if (!isOf(row, uid) || row.recalled || (!cursor.read && row.hlc < since)) continue;
       unread += 1;
-      if (isMentioned(row.message.payload, uid)) mentions += 1;
+      if (isNamed(row.mention, uid)) mentions += 1;
     }
   }
   return { unread, mentions, hlc };
