@@ -4,6 +4,7 @@ import { exit, stdout } from 'node:process';
 import { Command, InvalidArgumentError } from 'commander';
 import { addAdminCommands } from './admin/cli/commands.ts';
 import { formatConfigErrors, loadConfig, type Config } from './config/load.ts';
+import type { Node } from './node.ts';
 import { createLog, type Log } from './observability/log.ts';
 import { systemRuntime } from './runtime/system.ts';
 
@@ -47,7 +48,7 @@ function createProgram(): Command {
       );
   withConfig(program.command('start'))
     .description('run a node until SIGTERM or SIGINT')
-    .action(async (options: StartOptions) => start(readConfig(options)));
+    .action(async (options: StartOptions) => start(readConfig(options), options));
   withConfig(program.command('check-config'))
     .description('check the configuration and name all that is wrong with it')
     .option('--json', 'print the configuration with every default, secrets left out')
@@ -74,15 +75,32 @@ function parseNode(text: string): number {
   return k;
 }
 
+function loadOptions({ config, node }: StartOptions) {
+  return { path: config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined), node };
+}
+
 function readConfig(options: StartOptions): Config {
-  const path = options.config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
-  const loaded = loadConfig({ path, node: options.node });
+  const loaded = loadConfig(loadOptions(options));
   if (loaded.ok) return loaded.config;
   process.stderr.write(`${formatConfigErrors(loaded.errors)}\n`);
   return exit(EXIT_CODES.usage);
 }
 
-async function start(config: Config): Promise<void> {
+/** Certificates and secrets are taken without a stop, each by itself; what is wrong changes nothing. */
+function reload(log: Log, node: Node, options: StartOptions): void {
+  const all = node.certificates.reload();
+  const certificates = Object.fromEntries(all.map(({ surface, outcome }) => [surface, outcome]));
+  const loaded = loadConfig(loadOptions(options));
+  if (loaded.ok) {
+    const { changed, kept } = node.secrets.take(loaded.config);
+    log.info('SIGHUP: certificates and secrets were read again', { certificates, changed, kept });
+  } else {
+    const errors = formatConfigErrors(loaded.errors);
+    log.warn('SIGHUP: the configuration is not taken, secrets stay', { certificates, errors });
+  }
+}
+
+async function start(config: Config, options: StartOptions): Promise<void> {
   const pretty = config.log.pretty === 'always' || (config.log.pretty === 'auto' && stdout.isTTY);
   const log = createLog({ level: config.log.level, pretty });
   const crash = (error: unknown) => {
@@ -97,11 +115,7 @@ async function start(config: Config): Promise<void> {
   );
   // The runtime's timers keep no process alive, and while the node starts or rebuilds nothing else does.
   setInterval(() => undefined, 2 ** 30);
-  process.on('SIGHUP', () => {
-    const all = node.certificates.reload();
-    const outcomes = Object.fromEntries(all.map(({ surface, outcome }) => [surface, outcome]));
-    log.info('SIGHUP: certificates were read again', { certificates: outcomes });
-  });
+  process.on('SIGHUP', () => reload(log, node, options));
   const stopping = stopOnSignals(log, config.node.shutdownGraceMs, (graceMs) => node.stop(graceMs));
   try {
     await node.start();
@@ -196,6 +210,11 @@ function withoutSecrets(config: Config): unknown {
     cluster: { ...config.cluster, secrets: shown(config.cluster.secrets) },
     http: { ...config.http, managerTokens: shown(config.http.managerTokens) },
     admin: { ...config.admin, tokens: shown(config.admin.tokens) },
+    webhooks: {
+      ...config.webhooks,
+      secret: shown(config.webhooks.secret),
+      endpoints: config.webhooks.endpoints.map((one) => ({ ...one, secret: shown(one.secret) })),
+    },
   };
 }
 

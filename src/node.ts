@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { EventHub } from './admin/event-hub.ts';
 import type { AdminServer } from './admin/server.ts';
 import type { HttpApi } from './api/http-server.ts';
@@ -28,8 +27,10 @@ import { wireMetrics, type MeasuredParts } from './node/metrics.ts';
 import { openAfterAside, openStore } from './node/open-store.ts';
 import { oneBotDrivers, type OneBotParts } from './node/onebot.ts';
 import { clientUrl, probe, type Probing } from './node/probing.ts';
+import { LiveSecrets } from './node/live-secrets.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
+import { VERSION } from './node/version.ts';
 import { createFaultPorts, type FaultPorts } from './node/faults.ts';
 import { wireCertificates } from './node/metrics/certificates.ts';
 import { countRepairs } from './node/metrics/repairs.ts';
@@ -56,6 +57,7 @@ export interface Addresses {
 export interface Node {
   readonly addresses: Addresses;
   readonly certificates: Certificates;
+  readonly secrets: LiveSecrets;
   start(): Promise<void>;
   /** Ends client connections with 1012, waits at most `graceMs` for each surface, closes the store. */
   stop(graceMs: number): Promise<void>;
@@ -94,6 +96,7 @@ export function createNode(config: Config, ports: NodePorts): Promise<Node> {
 class HoldfastNode implements Node {
   readonly addresses: Addresses;
   readonly certificates: Certificates;
+  readonly secrets: LiveSecrets;
   readonly #ground: Ground;
   readonly #location: StoreLocation;
   readonly #metrics: Metrics;
@@ -109,8 +112,10 @@ class HoldfastNode implements Node {
     const { client, http, admin, peer } = config.listen;
     const ports = { client: client.port, http: http.port, admin: admin.port, peer: peer.port };
     const self = selfMember(config, ports);
+    this.secrets = new LiveSecrets(config);
     this.certificates = new Certificates(config, { log, runtime });
-    this.#ground = { config, self, log, runtime, certificates: this.certificates };
+    const { certificates, secrets } = this;
+    this.#ground = { config, self, log, runtime, certificates, secrets };
     this.#listeners = createListeners(this.#ground, () => this.#life);
     this.#startedMs = runtime.clock.monotonicMs();
     this.addresses = {
@@ -387,9 +392,3 @@ class HoldfastNode implements Node {
     };
   }
 }
-
-const VERSION = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  }
-).version;

@@ -13,20 +13,30 @@ import { AdminError, toStatus } from './errors.ts';
 const OPEN_METHODS: ReadonlySet<string> = new Set(['/grpc.health.v1.Health/Check']);
 
 export interface AccessOptions {
-  /** Valid bearer tokens; empty: everyone may call (the caller has made sure of loopback). */
-  readonly tokens: readonly string[];
+  /**
+   * Valid bearer tokens; empty: everyone may call (the caller has made sure of loopback). A function
+   * where they rotate: asked with each call, the same array as long as nothing changed.
+   */
+  readonly tokens: readonly string[] | (() => readonly string[]);
   /** After every call, refused ones too. `method` as `/package.Service/Method`. */
   readonly onCall?: ((method: string, code: status) => void) | undefined;
 }
 
 /** Checks the token before anything of the request is read, for every service on the server. */
 export function accessInterceptor(options: AccessOptions): ServerInterceptor {
-  const digests = options.tokens.map(digestOf);
+  const { tokens } = options;
+  const current = typeof tokens === 'function' ? tokens : () => tokens;
+  let known = current();
+  let digests = known.map(digestOf);
   return (method, call) => {
     const responder = new ResponderBuilder()
       .withStart((next) => {
         const listener = new ServerListenerBuilder()
           .withOnReceiveMetadata((metadata, forward) => {
+            if (current() !== known) {
+              known = current();
+              digests = known.map(digestOf);
+            }
             const refusal = OPEN_METHODS.has(method.path) ? undefined : check(metadata, digests);
             if (refusal) call.sendStatus(report(method.path, refusal));
             else forward(metadata);

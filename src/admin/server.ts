@@ -78,7 +78,7 @@ export interface AdminServerOptions {
   /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
   readonly faults?: FaultInjector | undefined;
   /** Valid bearer tokens, more than one while they rotate. Empty is allowed on loopback only. */
-  readonly tokens: readonly string[];
+  readonly tokens: readonly string[] | (() => readonly string[]);
   /** Plain text where absent; TLS and client certificates come in here. */
   readonly credentials?: ServerCredentials | undefined;
   /** Callers show a certificate that `credentials` has checked, so that a token is one thing more. */
@@ -128,7 +128,9 @@ export class AdminServer {
 
   /** Resolves with the bound port; 0 picks one. Rejects with an AdminStartError, also where it is taken. */
   async start(host: string, port: number): Promise<number> {
-    const { tokens, proven } = this.#options;
+    const { proven } = this.#options;
+    const tokens =
+      typeof this.#options.tokens === 'function' ? this.#options.tokens() : this.#options.tokens;
     if (tokens.length === 0 && !proven && !isLoopback(host)) {
       throw new AdminStartError(
         'ADMIN_OPEN_TO_STRANGERS',

@@ -78,9 +78,17 @@ export type TokenCheck = (headers: {
  * Throws 401 without a valid token. `Authorization: Bearer` is for callers that cannot set `token`, such
  * as Prometheus. Without configured tokens everyone passes: the node then listens on loopback only.
  */
-export function tokenCheck(managerTokens: readonly string[]): TokenCheck {
-  const digests = managerTokens.map(digestOf);
+export function tokenCheck(
+  managerTokens: readonly string[] | (() => readonly string[]),
+): TokenCheck {
+  const current = typeof managerTokens === 'function' ? managerTokens : () => managerTokens;
+  let tokens = current();
+  let digests = tokens.map(digestOf);
   return ({ token, authorization }) => {
+    if (current() !== tokens) {
+      tokens = current();
+      digests = tokens.map(digestOf);
+    }
     if (digests.length === 0) return;
     const bearer = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
     const given = typeof token === 'string' && token !== '' ? token : bearer;

@@ -3,6 +3,7 @@ import type { MemberId, Uid } from '../core/ids.ts';
 import type { Member } from '../core/member.ts';
 import type { Services } from '../messaging/port.ts';
 import type { Random, Timers } from '../runtime/port.ts';
+import type { OperatorPort } from './operator-port.ts';
 
 /** The part of the node's log that this room uses. */
 export interface ApiLog {
@@ -37,8 +38,11 @@ export interface SeenRequest {
 
 export interface HttpApiOptions {
   readonly services: Services;
-  /** Header `token` (or `Authorization: Bearer`) must be one of them. Empty: open to all who connect. */
-  readonly managerTokens: readonly string[];
+  /**
+   * Header `token` (or `Authorization: Bearer`) must be one of them. Empty: open to all who connect. A
+   * function where they rotate: asked with each request, the same array as long as nothing changed.
+   */
+  readonly managerTokens: readonly string[] | (() => readonly string[]);
   /** Host names, without port. Empty: loopback names, IP addresses and the advertised names. */
   readonly hostsAllowed: readonly string[];
   /** Origins as browsers send them, besides the page's own. */
@@ -54,6 +58,8 @@ export interface HttpApiOptions {
   readonly cluster: () => ClusterView;
   /** ws:// or wss:// address where this user, or any, should connect. */
   readonly clientAddressFor: (uid: Uid | undefined) => string;
+  /** Absent: the operator's page can do nothing. */
+  readonly operator?: OperatorPort | undefined;
   /** uids of one call. 100,000 by default. */
   readonly uidsMax?: number | undefined;
   /** Requests being answered at once; one more gets 503. 1,000 by default. */

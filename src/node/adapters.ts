@@ -18,6 +18,7 @@ import type { WebhookOptions } from '../webhooks/options.ts';
 import type { Certificates } from './certificates.ts';
 import type { CoreOptions, NodeCore } from './core.ts';
 import { credentialsTo, serverCredentials } from './grpc-credentials.ts';
+import type { LiveSecrets } from './live-secrets.ts';
 import { servicesFor } from './services.ts';
 
 /** What every part of a node is made from. */
@@ -27,6 +28,7 @@ export interface Ground {
   readonly log: Log;
   readonly runtime: Runtime;
   readonly certificates: Certificates;
+  readonly secrets: LiveSecrets;
 }
 
 export function createLocation({ config, runtime }: Ground): LevelStoreLocation {
@@ -75,7 +77,7 @@ export function createTransport(ground: Ground): GrpcPeerTransport {
     cluster: config.cluster.id,
     host: config.listen.peer.host,
     port: config.listen.peer.port,
-    secrets: config.cluster.secrets,
+    secrets: ground.secrets.cluster,
     credentials: tls && {
       server: serverCredentials(tls),
       channelTo: (peer) => credentialsTo(tls, peer),

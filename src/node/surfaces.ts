@@ -1,5 +1,5 @@
 import type { Listeners } from '../connections/listener-port.ts';
-import type { EventFeed } from '../admin/port.ts';
+import type { ClusterInfo, EventFeed } from '../admin/port.ts';
 import { AdminServer } from '../admin/server.ts';
 import { HttpApi } from '../api/http-server.ts';
 import type { Membership } from '../cluster/membership/port.ts';
@@ -11,6 +11,7 @@ import type { Ground } from './adapters.ts';
 import type { NodeCore } from './core.ts';
 import { serverCredentials } from './grpc-credentials.ts';
 import type { Health } from './health.ts';
+import { createOperator } from './operator.ts';
 import { servicesFor } from './services.ts';
 
 export interface SurfaceParts {
@@ -34,7 +35,7 @@ export function createHttp(ground: Ground, parts: SurfaceParts): HttpApi {
   const { core, membership, metrics, health, sessions } = parts;
   return new HttpApi({
     services: servicesFor(core.services, 'http'),
-    managerTokens: config.http.managerTokens,
+    managerTokens: ground.secrets.managerTokens,
     hostsAllowed: config.http.hostsAllowed,
     originsAllowed: config.gateway.originsAllowed,
     tls: ground.certificates.source('http'),
@@ -51,9 +52,29 @@ export function createHttp(ground: Ground, parts: SurfaceParts): HttpApi {
       sessions: sessions(),
     }),
     clientAddressFor: () => self.clientAddress,
+    operator: createOperator(ground, parts, clusterInfo(ground, parts)),
     onRequest: ({ route, status }) =>
       metrics.count('holdfast_http_requests_total', { route, status: String(status) }),
   });
+}
+
+/** What operators are told of this node and its cluster. */
+function clusterInfo({ config, self }: Ground, parts: SurfaceParts): ClusterInfo {
+  const { core, membership, store } = parts;
+  return {
+    nodeId: self.id,
+    cluster: config.cluster.id,
+    version: parts.version,
+    actor: core.replica.actor,
+    uptimeMs: parts.uptimeMs,
+    roster: () => membership.roster(),
+    live: () => liveMembers(core),
+    peers: () => core.replicator.peers(),
+    membershipStatus: () => membership.status(),
+    storeStatus: () => store.status(),
+    mayWrite: () => core.replicator.mayWrite(),
+    vectorHash: () => core.replica.durableHash(),
+  };
 }
 
 /** What operators use. */
@@ -63,20 +84,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
   const tls = ground.certificates.source('admin');
   return new AdminServer({
     services: servicesFor(core.services, 'admin'),
-    cluster: {
-      nodeId: self.id,
-      cluster: config.cluster.id,
-      version: parts.version,
-      actor: core.replica.actor,
-      uptimeMs: parts.uptimeMs,
-      roster: () => membership.roster(),
-      live: () => liveMembers(core),
-      peers: () => core.replicator.peers(),
-      membershipStatus: () => membership.status(),
-      storeStatus: () => store.status(),
-      mayWrite: () => core.replicator.mayWrite(),
-      vectorHash: () => core.replica.durableHash(),
-    },
+    cluster: clusterInfo(ground, parts),
     events: parts.events,
     listing: core.table,
     diagnosis: core.diagnosis,
@@ -86,7 +94,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     webhooks: core.webhooks,
     retention: core.retention,
     faults: parts.faults,
-    tokens: config.admin.tokens,
+    tokens: ground.secrets.adminTokens,
     credentials: tls && serverCredentials(tls),
     proven: tls?.current().ca !== undefined,
     runtime,

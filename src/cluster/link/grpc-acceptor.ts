@@ -153,7 +153,7 @@ export class GrpcAcceptor {
   ): GrpcLink | undefined {
     const { secrets } = this.#options.settings;
     const macs = envelope.kind === PROOF ? decodeBytes(envelope.payload, SECRETS_MAX) : undefined;
-    const secret = matchingSecret(secrets, macs ?? [], { direction: 'opener', exchange });
+    const secret = matchingSecret(secrets(), macs ?? [], { direction: 'opener', exchange });
     if (secret === undefined) {
       this.#refuse(call, connection, 'the secret of the cluster was not proved');
       return undefined;

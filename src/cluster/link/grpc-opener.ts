@@ -48,6 +48,8 @@ class Dialling {
   readonly #exchange: Opening;
   #call!: ClientDuplexStream<Envelope, Envelope>;
   #answer: Uint8Array | undefined;
+  /** Those that were proved: the welcome is by one of them. */
+  #secrets: readonly string[] = [];
   #link: GrpcLink | undefined;
   #over = false;
   #settle = (): void => {};
@@ -109,15 +111,18 @@ class Dialling {
     if (!nonce) return this.#fail('UNAUTHENTICATED', 'the challenge of the peer is malformed');
     this.#answer = nonce;
     const exchange = { ...this.#exchange, answer: nonce };
-    const { secrets } = this.#options.settings;
-    this.#write(PROOF, encodeBytes(secrets.map((secret) => macOf(secret, 'opener', exchange))));
+    this.#secrets = this.#options.settings.secrets();
+    this.#write(
+      PROOF,
+      encodeBytes(this.#secrets.map((secret) => macOf(secret, 'opener', exchange))),
+    );
   }
 
   #verify(payload: Uint8Array): void {
     const exchange = { ...this.#exchange, answer: this.#answer! };
     const macs = decodeBytes(payload, 1) ?? [];
     const { settings, counters, onOpened, onEnded } = this.#options;
-    if (matchingSecret(settings.secrets, macs, { direction: 'acceptor', exchange }) === undefined) {
+    if (matchingSecret(this.#secrets, macs, { direction: 'acceptor', exchange }) === undefined) {
       return this.#fail('UNAUTHENTICATED', 'the peer did not prove the secret of the cluster');
     }
     this.#settle();

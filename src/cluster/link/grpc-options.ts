@@ -12,8 +12,11 @@ export interface GrpcPeerTransportOptions {
   /** Where peers are accepted; port 0 takes a free one. */
   readonly host: string;
   readonly port: number;
-  /** All are valid, for rotation; at most 4. With none, `host` has to be loopback. */
-  readonly secrets: readonly string[];
+  /**
+   * All are valid, for rotation; at most 4. With none, `host` has to be loopback. A function where they
+   * change while the node runs: asked with each link.
+   */
+  readonly secrets: readonly string[] | (() => readonly string[]);
   readonly log: Log;
   readonly runtime: Runtime;
   /** For mTLS; plain text where absent. */
@@ -52,9 +55,12 @@ const DEFAULTS = {
   lingerMs: 250,
 };
 
-export type Settings = GrpcPeerTransportOptions & typeof DEFAULTS;
+export type Settings = Omit<GrpcPeerTransportOptions, 'secrets'> &
+  typeof DEFAULTS & { readonly secrets: () => readonly string[] };
 
-export function settingsOf(options: GrpcPeerTransportOptions): Settings {
+export function settingsOf(
+  options: GrpcPeerTransportOptions & Pick<Settings, 'secrets'>,
+): Settings {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return { ...DEFAULTS, ...Object.fromEntries(given) } as Settings;
 }

@@ -30,7 +30,10 @@ export class GrpcPeerTransport implements PeerTransport {
 
   /** Throws LinkError INSECURE where strangers could reach a listener that has no secret. */
   constructor(options: GrpcPeerTransportOptions) {
-    const { secrets, host } = options;
+    const { host } = options;
+    const { secrets: given } = options;
+    const current = typeof given === 'function' ? given : () => given;
+    const secrets = current();
     if (secrets.length === 0 && !LOOPBACK.test(host)) {
       throw new LinkError(
         'INSECURE',
@@ -45,7 +48,7 @@ export class GrpcPeerTransport implements PeerTransport {
     }
     this.#settings = settingsOf({
       ...options,
-      secrets: secrets.length > 0 ? secrets : [NO_SECRET],
+      secrets: () => (current().length > 0 ? current() : [NO_SECRET]),
     });
     this.#acceptor = new GrpcAcceptor(this.#shared());
   }
