@@ -13,6 +13,7 @@ import { channelCalls } from './routes/channels.ts';
 import { conversationCalls } from './routes/conversations.ts';
 import { historyCalls } from './routes/history.ts';
 import { messageCalls } from './routes/messages.ts';
+import { addOperatorRoutes, OPERATOR_PATHS } from './routes/operator.ts';
 import { addPageRoutes, PAGE_CONFIG_PATH } from './routes/page.ts';
 import { addProbeRoutes, PROBE_PATHS } from './routes/probes.ts';
 import { addRouteLookup, userCalls } from './routes/users.ts';
@@ -50,7 +51,10 @@ export class HttpApi {
     const server = createServer(this.#context);
     this.#server = server;
     this.#limitRequests(server);
-    const open = new Set([...PROBE_PATHS, PAGE_CONFIG_PATH, ...assets.keys()]);
+    const open = new Set([
+      ...[...PROBE_PATHS, PAGE_CONFIG_PATH],
+      ...[...OPERATOR_PATHS, ...assets.keys()],
+    ]);
     guard(server, this.#context, open);
     addRouteLookup(server, this.#context);
     const calls = {
@@ -65,6 +69,7 @@ export class HttpApi {
     }
     addProbeRoutes(server, this.#context);
     addPageRoutes(server, this.#context, assets);
+    addOperatorRoutes(server, this.#context);
     this.#followTls(server);
     try {
       await server.listen({ host, port });

@@ -15,6 +15,10 @@ const FILES: readonly (readonly [path: string, file: string, contentType: string
   ['/page/page.js', 'page.js', 'text/javascript; charset=utf-8'],
   ['/page/chat-client.js', 'chat-client.js', 'text/javascript; charset=utf-8'],
   ['/page/view.js', 'view.js', 'text/javascript; charset=utf-8'],
+  ['/operator', 'operator.html', 'text/html; charset=utf-8'],
+  ['/page/operator.css', 'operator.css', 'text/css; charset=utf-8'],
+  ['/page/operator.js', 'operator.js', 'text/javascript; charset=utf-8'],
+  ['/page/operator-view.js', 'operator-view.js', 'text/javascript; charset=utf-8'],
 ];
 
 /** Beside this module; of a compiled one also in the sources, because the compiler copies no assets. */

@@ -79,8 +79,8 @@ function clusterInfo({ config, self }: Ground, parts: SurfaceParts): ClusterInfo
 
 /** What operators use. */
 export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
-  const { config, self, log, runtime } = ground;
-  const { core, membership, store, metrics } = parts;
+  const { log, runtime } = ground;
+  const { core, metrics } = parts;
   const tls = ground.certificates.source('admin');
   return new AdminServer({
     services: servicesFor(core.services, 'admin'),

@@ -17,6 +17,7 @@ export function addPageRoutes(
       void reply.headers({ etag: asset.etag, 'cache-control': 'no-cache' });
       if (request.headers['if-none-match'] === asset.etag) return reply.code(304).send();
       if (path === '/') guardPage(reply, connectSources());
+      if (path === '/operator') guardPage(reply, '');
       return reply.type(asset.contentType).send(asset.bytes);
     });
   }
