@@ -26,8 +26,11 @@ export class EasySocket {
     client.call('connect', JSON.stringify(params));
     await new Promise<void>((resolve, reject) => {
       client.onReply = () => (client.errors > 0 ? reject(new Error('connect refused')) : resolve());
+      if (socket.closed) reject(new Error('closed'));
+      socket.onEnd = () => reject(new Error('closed before it was connected'));
     });
     client.onReply = undefined;
+    socket.onEnd = undefined;
     client.replies = 0;
     return client;
   }

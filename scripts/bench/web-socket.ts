@@ -34,7 +34,10 @@ export class LoadSocket {
       });
       socket.on('data', (chunk) => {
         if (client.#open) client.#read(chunk);
-        else client.#handshake(chunk, () => resolve(client));
+        else if (chunk.length >= 12 && !chunk.subarray(0, 12).includes(' 101')) {
+          socket.destroy();
+          reject(new Error(chunk.toString('latin1').split('\r\n')[0]));
+        } else client.#handshake(chunk, () => resolve(client));
       });
       socket.write(
         `GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +

@@ -153,6 +153,10 @@ export class AdminClient {
     return this.#unary('ActOnConnection', request);
   }
 
+  confirmPairing(request: Ask<kept.ConfirmPairingRequest>): Promise<kept.ConnectionInfo> {
+    return this.#unary('ConfirmPairing', request);
+  }
+
   reportConnection(request: Ask<kept.ReportConnectionRequest>): Promise<kept.ConnectionInfo> {
     return this.#unary('ReportConnection', request);
   }

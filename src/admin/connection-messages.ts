@@ -20,6 +20,7 @@ export interface Standing {
   readonly sinceMs: number;
   readonly deadlineMs: number;
   readonly reason: string;
+  readonly pairedBy: string;
 }
 
 export interface JournalEntry {
@@ -63,6 +64,12 @@ export interface ReportConnectionRequest {
   readonly version: number;
   readonly to: string;
   readonly reason: string;
+  readonly code: string;
+  readonly actor: string;
+}
+
+export interface ConfirmPairingRequest {
+  readonly id: string;
   readonly code: string;
   readonly actor: string;
 }

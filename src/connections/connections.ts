@@ -22,7 +22,9 @@ import {
   type ConnectionReport,
   type Connections,
   type ConnectionSpec,
+  type Confirmation,
 } from './port.ts';
+import { isSameCode } from './pairing.ts';
 import { Ownership } from './ownership.ts';
 import { CONNECTION_TIMES, isOpenState, type ConnectionTimes } from './state-machine.ts';
 import { ConnectionSupervisor } from './supervisor.ts';
@@ -218,6 +220,26 @@ export class ConnectionService implements Connections {
     return this.#ledger.step(row, code === undefined ? step : { ...step, code });
   }
 
+  async confirm(confirmation: Confirmation): Promise<ConnectionRow> {
+    const { id, code, by, as } = confirmation;
+    const row = this.#find(id);
+    if (!this.#isOwn(row)) {
+      return this.#ask(row, { method: 'confirm', of: { id, code, actor: by, as } });
+    }
+    if (row.state !== 'QRCODE') {
+      throw new ConnectionError('illegal', `${id}: no code waits to be confirmed (${row.state})`);
+    }
+    const mayConfirm = this.#drivers.get(row.kind)?.mayConfirm?.(row.target, by) === true;
+    if (!isSameCode(row.code, code) || (as === 'user' && !mayConfirm)) {
+      throw new ConnectionError('invalid', `${id}: this is not the code that is shown to you`);
+    }
+    const reason = `confirmed by ${as} ${by}`;
+    const step = { event: 'confirm', actor: by, reason, pairedBy: by };
+    const paired = await this.#ledger.step(row, { ...step, to: 'PAIRING' });
+    this.#supervisor.paired(paired);
+    return paired;
+  }
+
   async rollback(id: string, version: number, actor: string): Promise<ConnectionRow> {
     const row = this.#find(id);
     if (!this.#isOwn(row))
@@ -272,7 +294,9 @@ export class ConnectionService implements Connections {
   }
 
   #cancel(row: ConnectionRow, actor: string): Promise<ConnectionRow> {
-    const step = { event: 'cancel', reason: 'cancelled', actor, desired: 'disabled' } as const;
+    // Whoever starts it again pairs it again.
+    const off = { desired: 'disabled', pairedBy: '' } as const;
+    const step = { event: 'cancel', reason: 'cancelled', actor, ...off };
     if (row.state !== 'DISCONNECTED')
       return this.#ledger.step(row, { ...step, to: 'DISCONNECTED' });
     return row.desired === 'disabled' ? Promise.resolve(row) : this.#ledger.step(row, step);

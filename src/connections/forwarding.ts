@@ -14,7 +14,7 @@ const METHOD = 'connections';
 const TIMEOUT_MS = 5_000;
 
 export interface OwnerRequest {
-  readonly method: 'act' | 'report' | 'rollback';
+  readonly method: 'act' | 'report' | 'confirm' | 'rollback';
   readonly of: Readonly<Record<string, unknown>>;
 }
 
@@ -64,7 +64,7 @@ async function decide(
   self: MemberId,
 ): Promise<ConnectionRow> {
   const { method, of } = (body ?? {}) as Partial<OwnerRequest>;
-  const { id, actor, action, version, attempt, to, reason, code } = of ?? {};
+  const { id, actor, action, version, attempt, to, reason, code, as } = of ?? {};
   if (typeof id !== 'string' || typeof actor !== 'string') throw malformed('id, actor');
   const owner = connections.get(id)?.owner;
   // Not passed on: two members of different opinions would ask each other for ever.
@@ -82,6 +82,9 @@ async function decide(
         { id, attempt, version, to, reason, code } as ConnectionReport,
         actor,
       );
+    case 'confirm':
+      if (typeof code !== 'string' || (as !== 'user' && as !== 'operator')) throw malformed('code');
+      return connections.confirm({ id, code, by: actor, as });
     default:
       throw malformed('method');
   }

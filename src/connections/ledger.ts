@@ -40,7 +40,15 @@ export interface Step extends Partial<Pick<ConnectionStanding, StepField>> {
 }
 
 type StepField =
-  'code' | 'desired' | 'retries' | 'rounds' | 'epoch' | 'owner' | 'removed' | 'attempt';
+  | 'code'
+  | 'desired'
+  | 'retries'
+  | 'rounds'
+  | 'epoch'
+  | 'owner'
+  | 'removed'
+  | 'attempt'
+  | 'pairedBy';
 
 const REASON_LENGTH_MAX = 300;
 

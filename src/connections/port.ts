@@ -23,6 +23,15 @@ export interface ConnectionReport {
   readonly code?: string | undefined;
 }
 
+/** A code as somebody scanned or typed it. */
+export interface Confirmation {
+  readonly id: string;
+  readonly code: string;
+  /** An operator's name, or the uid of a device. */
+  readonly by: string;
+  readonly as: 'operator' | 'user';
+}
+
 export type ConnectionAction = 'start' | 'retry' | 'cancel' | 'remove' | 'take';
 export const CONNECTION_ACTIONS: readonly ConnectionAction[] = [
   'start',
@@ -49,6 +58,11 @@ export interface Connections {
   act(id: string, action: ConnectionAction, actor: string): Promise<ConnectionRow>;
   /** A transition by who watches the attempt. ABORTED where attempt or version are no longer these. */
   report(report: ConnectionReport, actor: string): Promise<ConnectionRow>;
+  /**
+   * Confirms the code that is shown (QRCODE): the pairing goes on. `illegal` where none is shown, `invalid`
+   * where it is another one or not this user's to confirm.
+   */
+  confirm(confirmation: Confirmation): Promise<ConnectionRow>;
   /** Puts back the standing of an earlier version, as far as that is a legal step from today's. */
   rollback(id: string, version: number, actor: string): Promise<ConnectionRow>;
 }
@@ -62,6 +76,8 @@ export interface ConnectionDriver {
   open(row: ConnectionRow, tell: ConnectionTell): OpenConnection;
   /** It was removed, or another member has it: nothing of it is needed here any more, no port is kept. */
   forget?(id: string): void;
+  /** Whether a device of this user may confirm a pairing. Absent: nobody's. */
+  mayConfirm?(target: string, uid: string): boolean;
   /** The target's fault, or undefined. */
   check(target: string): string | undefined;
 }
@@ -73,6 +89,8 @@ export type ConnectionTell = (
 export interface OpenConnection {
   /** Shows another code; false where it cannot. */
   refresh?(): boolean;
+  /** Its code was confirmed: it goes on, in PAIRING. */
+  paired?(): void;
   /** Ends it; nothing is told afterwards. */
   close(reason: string): void;
 }

@@ -86,6 +86,15 @@ export class ConnectionSupervisor {
     }
   }
 
+  /** The code of this attempt was confirmed. */
+  paired(row: ConnectionRow): void {
+    try {
+      if (this.holds(row)) this.#attempts.get(row.id)?.open.paired?.();
+    } catch (error) {
+      this.#step(row, { to: 'TIMEOUT', event: 'driver', reason: (error as Error).message });
+    }
+  }
+
   /** Ends what this process has of it, its port too, before another member opens it. */
   release(row: ConnectionRow, reason: string): void {
     this.#attempts.get(row.id)?.open.close(reason);

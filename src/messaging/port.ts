@@ -7,6 +7,7 @@ import type { Entry } from '../core/row.ts';
 import type { DenyReason } from '../core/row-key.ts';
 import type { Conversations } from './conversations/port.ts';
 import type { History } from './history/port.ts';
+import type { Moderation } from './moderation/port.ts';
 import type { Recalls } from './recall/port.ts';
 import type { Resumes } from './resume/port.ts';
 
@@ -274,6 +275,15 @@ export interface Services {
   readonly conversations?: Conversations | undefined;
   readonly history?: History | undefined;
   readonly recalls?: Recalls | undefined;
+  readonly moderation?: Moderation | undefined;
   /** Absent: clients that come back are told that nothing can be resumed. */
   readonly resumes?: Resumes | undefined;
+  /** Absent: nothing here can be paired. */
+  readonly pairings?: Pairings | undefined;
+}
+
+/** Bridges that wait for a device of their user to confirm a code. */
+export interface Pairings {
+  /** The connection that was paired; refused where it is no code that is shown to this user. */
+  confirm(code: string, uid: Uid): Promise<Outcome<{ readonly connection: string }>>;
 }

@@ -1,5 +1,8 @@
 import { ConnectionService } from '../connections/connections.ts';
-import type { ConnectionFacts } from '../connections/port.ts';
+import { connectionOfCode } from '../connections/pairing.ts';
+import { ConnectionError, type ConnectionFacts, type Connections } from '../connections/port.ts';
+import { REASON, refuse } from '../core/reason-code.ts';
+import type { Pairings } from '../messaging/port.ts';
 import type { PeerCalls } from '../cluster/calls/port.ts';
 import type { Replicator } from '../cluster/replication/replicator.ts';
 import type { MemberId } from '../core/ids.ts';
@@ -40,4 +43,27 @@ export async function createConnections(
     onDurable: (applied) => service.onDurable(applied),
   });
   return service;
+}
+
+/** What clients may do with connections: confirm the code that one of their own bots shows. */
+export function pairingsOf(connections: Connections): Pairings {
+  const refused = refuse(
+    REASON.authenticationFailed,
+    'code: none that waits to be confirmed by you',
+  );
+  return {
+    async confirm(code, uid) {
+      const id = connectionOfCode(code);
+      if (id === undefined) return refused;
+      try {
+        await connections.confirm({ id, code, by: uid, as: 'user' });
+        return { ok: true, value: { connection: id } };
+      } catch (error) {
+        if (!(error instanceof ConnectionError)) throw error;
+        if (error.code === 'unavailable') return refuse(REASON.systemError, error.message);
+        // Whether there is such a connection is not for everybody to know.
+        return refused;
+      }
+    },
+  };
 }

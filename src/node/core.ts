@@ -17,11 +17,12 @@ import { Presence } from '../messaging/presence.ts';
 import type { RetentionOptions } from '../messaging/retention/port.ts';
 import type { RetentionService } from '../messaging/retention/retention.ts';
 import { RoutingIndex } from '../messaging/routing-index.ts';
+import type { StrangerPolicy } from '../messaging/send-permissions.ts';
 import type { SubscriptionTable } from '../messaging/subscription-table.ts';
 import type { ConnectionService } from '../connections/connections.ts';
 import type { ConnectionDriver } from '../connections/port.ts';
 import type { ConnectionTimes } from '../connections/state-machine.ts';
-import { createConnections } from './connections.ts';
+import { createConnections, pairingsOf } from './connections.ts';
 import { createDiagnosis, type Diagnosis } from './diagnosis.ts';
 import type { Outcomes } from './outcomes.ts';
 import { createServices, noteCatchingUp, tellInOrder, untilAsideWasRead } from './services.ts';
@@ -78,6 +79,8 @@ export interface CoreOptions {
   readonly routedTimeoutMs?: number | undefined;
   readonly secondDiskTimeoutMs?: number | undefined;
   readonly operationLogEntriesMax?: number | undefined;
+  /** Of direct messages to users who have not said otherwise; `allow` by default. */
+  readonly strangers?: StrangerPolicy | undefined;
   /** How long a sender may recall, by channel type; 120 s by default. Milliseconds. */
   readonly recallWindowMs?: ((channelType: number) => number) | undefined;
   /** From a recall to the erasure of its content from the store's files. Milliseconds. */
@@ -205,6 +208,7 @@ export async function createNodeCore(
   });
   return {
     ...parts,
+    services: { ...parts.services, pairings: pairingsOf(connections) },
     diagnosis,
     ...{ replica, replicator, routing, self, journal, repairs, calls },
     ...{ upkeep, sessions, sweeps, probes, erasure, connections, webhooks, retention },

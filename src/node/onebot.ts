@@ -11,6 +11,8 @@ import type {
   Place,
 } from '../connections/onebot/port.ts';
 import { ReverseDriver } from '../connections/onebot/reverse.ts';
+import { pairsWith } from '../connections/onebot/target.ts';
+import { withPairing } from '../connections/pairing.ts';
 import type { ConnectionDriver } from '../connections/port.ts';
 import { channelIdOf, channelTypeOf, parseChannelKey, PERSON, type Uid } from '../core/ids.ts';
 import { personsOf } from '../core/placement.ts';
@@ -48,9 +50,10 @@ export function oneBotDrivers(parts: () => OneBotParts): ReadonlyMap<string, Con
     const { replica, runtime, log, version } = parts();
     const numbers = new StoredNumbers(replica);
     const ground = { world: worldOf(parts()), numbers, version, runtime, log };
+    const pairing = { pairsWith, random: runtime.random, timers: runtime.timers, log };
     made = new Map<string, ConnectionDriver>([
-      ['onebot-reverse', new ReverseDriver(ground)],
-      ['onebot-forward', new ForwardDriver(ground)],
+      ['onebot-reverse', withPairing(new ReverseDriver(ground), pairing)],
+      ['onebot-forward', withPairing(new ForwardDriver(ground), pairing)],
     ]);
     return made;
   };
@@ -58,6 +61,7 @@ export function oneBotDrivers(parts: () => OneBotParts): ReadonlyMap<string, Con
   const lazily = (kind: string): ConnectionDriver => ({
     open: (row, tell) => drivers().get(kind)!.open(row, tell),
     check: (target) => drivers().get(kind)!.check(target),
+    mayConfirm: (target, uid) => pairsWith(target) === uid,
     forget: (id) => drivers().get(kind)!.forget?.(id),
   });
   return new Map(['onebot-reverse', 'onebot-forward'].map((kind) => [kind, lazily(kind)]));

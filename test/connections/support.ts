@@ -66,6 +66,7 @@ export async function startService({
   calls = NO_CALLS,
   isLive = () => false,
   facts = {},
+  wrap = (inner) => inner,
 }: {
   readonly self?: string;
   readonly runtime?: VirtualRuntime;
@@ -73,6 +74,7 @@ export async function startService({
   readonly calls?: Pick<PeerCalls, 'call' | 'answer'>;
   readonly isLive?: (member: MemberId) => boolean;
   readonly facts?: Partial<ConnectionFacts>;
+  readonly wrap?: (inner: ConnectionDriver, runtime: VirtualRuntime) => ConnectionDriver;
 } = {}): Promise<ServiceNode> {
   const driver = new HandDriver();
   const store = await runtime.settle(location.open());
@@ -82,7 +84,7 @@ export async function startService({
       facts: { self: self as MemberId, isLive, ...facts },
       ...{ store, replica, calls, runtime, log: silentLog },
       gate: { refusal: () => undefined },
-      drivers: new Map([['hand', driver]]),
+      drivers: new Map([['hand', wrap(driver, runtime)]]),
     }),
   );
   replica.addListener({

@@ -69,6 +69,8 @@ export function connectionCalls(connections: Connections | undefined) {
         const which = version === 0 ? report : { ...report, version };
         return kept().report(which, readActor(actor));
       }),
+    ConfirmPairing: ({ id, code, actor }: wire.ConfirmPairingRequest) =>
+      answered(() => kept().confirm({ id, code, by: readActor(actor), as: 'operator' })),
     RollbackConnection: ({ id, version, actor }: wire.RollbackConnectionRequest) =>
       answered(() => kept().rollback(id, version, readActor(actor))),
   };
@@ -111,5 +113,8 @@ function withoutSecrets(target: string): string {
 function toStanding(standing: ConnectionStanding): wire.Standing {
   const { state, version, attempt, owner, retries, code, sinceMs, deadlineMs, reason } = standing;
   const enabled = standing.desired === 'enabled';
-  return { state, version, attempt, owner, enabled, retries, code, sinceMs, deadlineMs, reason };
+  return {
+    ...{ state, version, attempt, owner, enabled, retries, code, sinceMs, deadlineMs, reason },
+    pairedBy: standing.pairedBy ?? '',
+  };
 }

@@ -1,6 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { CONNECTION_STATES } from '../../core/kinds/connection.ts';
 import { CONNECTION_ACTIONS, type ConnectionAction } from '../../connections/port.ts';
+import { encodeQr } from '../qr/encode.ts';
+import { qrPng, qrText } from '../qr/show.ts';
 import { systemRuntime } from '../../runtime/system.ts';
 import type { AdminClient } from '../client.ts';
 import type { ConnectionInfo } from '../connection-messages.ts';
@@ -63,6 +66,7 @@ export function addConnectionsCommands(program: Command): void {
       );
   }
   addReport(group);
+  addPairing(group);
   addConnectionOptions(group.command('rollback <id> <version>'))
     .description('back to the standing of an earlier version, where that is a legal step')
     .action((id: string, version: string, flags: ConnectionFlags) =>
@@ -98,7 +102,7 @@ function show(connection: ConnectionInfo, { json }: Pick<ConnectionFlags, 'json'
   if (json) return printJson(connection);
   const lines = [table([connection], systemRuntime.clock.wallMs())];
   const code = connection.standing?.code;
-  if (code) lines.push(`code: ${code}`);
+  if (code) lines.push(codeText(code));
   if (connection.journal.length > 0) {
     const rows = connection.journal.map(({ from, event, actor, node, atMs, after }) => [
       ...[formatTime(atMs), after?.version ?? '', `${from} → ${after?.state ?? ''}`],
@@ -108,6 +112,38 @@ function show(connection: ConnectionInfo, { json }: Pick<ConnectionFlags, 'json'
     lines.push(formatTable(head, rows));
   }
   return printLine(lines.join('\n\n'));
+}
+
+/** To be scanned from the terminal, and as text to be typed. */
+function codeText(code: string): string {
+  const matrix = encodeQr(code);
+  return matrix ? `${qrText(matrix)}\n\ncode: ${code}` : `code: ${code}`;
+}
+
+/** The code of a connection that waits to be paired, and who confirms it here. */
+function addPairing(group: Command): void {
+  addConnectionOptions(group.command('code <id>'))
+    .description('the code that is to be confirmed, as a picture in the terminal or as PNG')
+    .option('--png <file>', 'write it there')
+    .action((id: string, { png, ...flags }: ConnectionFlags & { png?: string }) =>
+      withClient(flags, async (client) => {
+        const { standing } = await client.connection({ id });
+        const code = standing?.code ?? '';
+        if (code === '') throw new Error(`${id}: no code waits (${standing?.state})`);
+        const matrix = encodeQr(code);
+        if (png !== undefined) {
+          if (!matrix) throw new Error(`${id}: its code is too long for a picture`);
+          writeFileSync(png, qrPng(matrix));
+        }
+        if (flags.json) return printJson({ id, code, png });
+        return printLine(png === undefined ? codeText(code) : `${png} shows the code of ${id}`);
+      }),
+    );
+  addConnectionOptions(group.command('confirm <id> <code>'))
+    .description('confirms a code in the place of a device of its user')
+    .action((id: string, code: string, flags: ConnectionFlags) =>
+      withClient(flags, async (client) => show(await client.confirmPairing({ id, code }), flags)),
+    );
 }
 
 function table(connections: readonly ConnectionInfo[], nowMs: number): string {

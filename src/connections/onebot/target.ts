@@ -14,6 +14,8 @@ export interface BridgeTarget {
   readonly host: string;
   readonly port: number;
   readonly heartbeatMs: number;
+  /** `required`: a device of the bot's user confirms a code before the bridge is opened. */
+  readonly pairing: 'none' | 'required';
 }
 
 export type BridgeRole = 'Universal' | 'API' | 'Event';
@@ -22,7 +24,7 @@ const ROLES: readonly BridgeRole[] = ['Universal', 'API', 'Event'];
 const HEARTBEAT_MS = 15_000;
 const DEFAULTS: BridgeTarget = {
   ...{ uid: '', token: '', accessToken: '', url: '', roles: ['Universal'] },
-  ...{ host: '127.0.0.1', port: 0, heartbeatMs: HEARTBEAT_MS },
+  ...{ host: '127.0.0.1', port: 0, heartbeatMs: HEARTBEAT_MS, pairing: 'none' },
 };
 
 /** The target, or what is wrong with it. */
@@ -44,7 +46,7 @@ export function readTarget(text: string, kind: 'forward' | 'reverse'): BridgeTar
 }
 
 function faultOf(target: BridgeTarget, kind: 'forward' | 'reverse'): string | undefined {
-  const { uid, token, accessToken, url, roles, host, port, heartbeatMs } = target;
+  const { uid, token, accessToken, url, roles, host, port, heartbeatMs, pairing } = target;
   const texts = { uid, token, accessToken, url, host };
   const odd = Object.entries(texts).find(([, text]) => typeof text !== 'string');
   if (odd) return `${odd[0]}: expected a text`;
@@ -53,6 +55,7 @@ function faultOf(target: BridgeTarget, kind: 'forward' | 'reverse'): string | un
     return `roles: expected some of ${ROLES.join(', ')}`;
   }
   if (!isWhole(heartbeatMs, 1_000, 3_600_000)) return 'heartbeatMs: expected 1000 to 3600000';
+  if (pairing !== 'none' && pairing !== 'required') return 'pairing: expected none or required';
   if (kind === 'reverse') {
     return /^wss?:\/\/[^\s]+$/.test(url)
       ? undefined
@@ -61,6 +64,22 @@ function faultOf(target: BridgeTarget, kind: 'forward' | 'reverse'): string | un
   if (!isWhole(port, 1, 65_535)) return 'port: expected 1 to 65535';
   const isOpen = accessToken === '' && host !== '127.0.0.1' && host !== '::1';
   return isOpen ? 'accessToken: needed where strangers can connect' : undefined;
+}
+
+/** The user whose devices confirm the pairing that the target asks for. */
+export function pairsWith(text: string): string | undefined {
+  // What is wrong otherwise says the driver.
+  const { uid, pairing } = parsed(text) ?? {};
+  return pairing === 'required' && typeof uid === 'string' ? uid : undefined;
+}
+
+function parsed(text: string): Partial<BridgeTarget> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function isWhole(value: unknown, min: number, max: number): boolean {

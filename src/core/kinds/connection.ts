@@ -43,6 +43,8 @@ export interface ConnectionStanding {
   readonly deadlineMs: number;
   readonly reason: string;
   readonly removed: boolean;
+  /** Who confirmed the pairing that it needed: no code is shown again until it is cancelled. Else empty. */
+  readonly pairedBy?: string | undefined;
 }
 
 /** One change: what it came from, who made it and where, and all that held after it. */
@@ -126,5 +128,6 @@ export function standingOf(standing: ConnectionStanding): ConnectionStanding {
   return {
     ...{ state, version, attempt, epoch, owner, desired, retries, rounds },
     ...{ refreshes, code, sinceMs, deadlineMs, reason, removed },
+    pairedBy: standing.pairedBy ?? '',
   };
 }

@@ -10,6 +10,7 @@ export type ClientFrame =
   | SyncFrame
   | ResumeFrame
   | PastFrame
+  | PairFrame
   | { readonly kind: 'recvack' }
   | { readonly kind: 'disconnect'; readonly reason: string };
 
@@ -20,6 +21,13 @@ export type Ref = RequestId | undefined;
 
 /** Given back as what it came as: a client that asks with a number looks for that number. */
 export type RequestId = string | number;
+
+/** A device confirms a pairing with the code that it scanned. */
+export interface PairFrame {
+  readonly kind: 'pair';
+  readonly ref: Ref;
+  readonly code: string;
+}
 
 export interface ConnectFrame {
   readonly kind: 'connect';

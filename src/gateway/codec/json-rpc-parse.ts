@@ -84,6 +84,8 @@ function parseMethod(
       return parseSync(id, params);
     case 'resume':
       return parseResume(needId(id), params);
+    case 'pair':
+      return { kind: 'pair', ref: needId(id), code: text(params, 'code') };
     case 'disconnect':
       return { kind: 'disconnect', reason: text(params, 'reason', '') };
     case 'subscribe':

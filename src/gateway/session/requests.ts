@@ -13,6 +13,7 @@ import type {
   SubscriptionFrame,
 } from '../codec/frame.ts';
 import { CLOSE, type ClientSession } from './session.ts';
+import { handlePair } from './pair.ts';
 import { handlePast } from './past.ts';
 import { answerPage, startResume } from './resume.ts';
 import { handleSync } from './sync.ts';
@@ -126,6 +127,8 @@ export function handleFrame(session: ClientSession, frame: ClientFrame): void {
       return answerPage(session, frame, channelFor);
     case 'past':
       return handlePast(session, frame, channelFor);
+    case 'pair':
+      return handlePair(session, frame);
     case 'subscription':
       return handleSubscription(session, frame);
     case 'connect': {

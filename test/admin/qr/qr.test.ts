@@ -1,15 +1,10 @@
 import { inflateSync } from 'node:zlib';
 import test from 'ava';
 import fc from 'fast-check';
-import { BLOCKS, countBits, encodeQr, QR_BYTES_MAX } from '../../../src/connections/qr/encode.ts';
-import {
-  dataPlaces,
-  drawPatterns,
-  MASKS,
-  type Matrix,
-} from '../../../src/connections/qr/matrix.ts';
-import { multiply } from '../../../src/connections/qr/reed-solomon.ts';
-import { qrPng, qrText } from '../../../src/connections/qr/show.ts';
+import { BLOCKS, countBits, encodeQr, QR_BYTES_MAX } from '../../../src/admin/qr/encode.ts';
+import { dataPlaces, drawPatterns, MASKS, type Matrix } from '../../../src/admin/qr/matrix.ts';
+import { multiply } from '../../../src/admin/qr/reed-solomon.ts';
+import { qrPng, qrText } from '../../../src/admin/qr/show.ts';
 
 /** Reads a code as a reader does, but for finding and correcting it. Throws where something does not fit. */
 function decode(matrix: Matrix): string {
