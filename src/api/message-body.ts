@@ -1,5 +1,5 @@
 import { channelTypeOf, type ChannelKey, type Uid } from '../core/ids.ts';
-import type { Message } from '../core/kinds/message.ts';
+import type { Message, Recall } from '../core/kinds/message.ts';
 import { channelIdFor } from '../core/placement.ts';
 
 /**
@@ -8,31 +8,28 @@ import { channelIdFor } from '../core/placement.ts';
  * says in `revoke` who took it back; that field is ours.
  */
 export function messageBody(channel: ChannelKey, message: Message, viewer: Uid): string {
-  const { messageId, recall } = message;
-  const fields = {
-    setting: message.setting,
-    message_idstr: String(messageId),
-    client_msg_no: message.clientMsgNo,
-    message_seq: message.messageSeq,
-    from_uid: message.fromUid,
-    channel_id: channelIdFor(channel, viewer),
-    channel_type: channelTypeOf(channel),
-    ...(message.topic !== '' && { topic: message.topic }),
-    expire: message.expire,
-    timestamp: message.timestamp,
-    payload: Buffer.from(message.payload).toString('base64'),
-    ...(recall && {
-      revoke: 1,
-      revoker: recall.by,
-      revoke_role: recall.role,
-      revoked_at: Math.floor(recall.atMs / 1000),
-      revoke_reason: recall.reason,
-    }),
-  };
-  const header = {
-    no_persist: message.noPersist ? 1 : 0,
-    red_dot: message.redDot ? 1 : 0,
-    sync_once: message.syncOnce ? 1 : 0,
-  };
-  return `{"header":${JSON.stringify(header)},"message_id":${messageId},${JSON.stringify(fields).slice(1)}`;
+  const { messageId, payload, topic, recall } = message;
+  const base64 = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString(
+    'base64',
+  );
+  return (
+    `{"header":{"no_persist":${Number(message.noPersist)},"red_dot":${Number(message.redDot)}` +
+    `,"sync_once":${Number(message.syncOnce)}},"message_id":${messageId}` +
+    `,"setting":${message.setting},"message_idstr":"${messageId}"` +
+    `,"client_msg_no":${JSON.stringify(message.clientMsgNo)},"message_seq":${message.messageSeq}` +
+    `,"from_uid":${JSON.stringify(message.fromUid)}` +
+    `,"channel_id":${JSON.stringify(channelIdFor(channel, viewer))}` +
+    `,"channel_type":${channelTypeOf(channel)}` +
+    (topic === '' ? '' : `,"topic":${JSON.stringify(topic)}`) +
+    `,"expire":${message.expire},"timestamp":${message.timestamp},"payload":"${base64}"` +
+    (recall ? `,${recallFields(recall)}}` : '}')
+  );
+}
+
+function recallFields({ by, role, atMs, reason }: Recall): string {
+  const seconds = Math.floor(atMs / 1000);
+  return (
+    `"revoke":1,"revoker":${JSON.stringify(by)},"revoke_role":"${role}"` +
+    `,"revoked_at":${seconds},"revoke_reason":${JSON.stringify(reason)}`
+  );
 }

@@ -78,7 +78,9 @@ export class ConversationService implements Conversations {
   async list(request: ConversationsRequest): Promise<ConversationList> {
     const { uid, version, onlyUnread } = request;
     const channelsMax = this.#options.channelsMax ?? CHANNELS_MAX;
-    const channels = await this.#options.table.namesOf(uid, channelsMax + 1);
+    const { clock, table } = this.#options;
+    const read = () => table.namesOf(uid, channelsMax + 1);
+    const channels = await this.#kept.names(uid, clock.monotonicMs(), read);
     const conversations: Conversation[] = [];
     const keptOf = this.#kept.of(uid);
     for (const channel of channels.slice(0, channelsMax)) {
