@@ -140,6 +140,7 @@ const messages = field.section({
   recall_window_seconds: field
     .section({ person: recallWindow(), group: recallWindow(), other: recallWindow() })
     .prefault({}),
+  strangers: field.choice(['allow', 'refuse']).default('allow'),
 });
 
 const days = () => field.integer({ from: 0, to: 36_500, unit: 'days' }).default(0);

@@ -21,10 +21,18 @@ export function subscriptionKey(channel: ChannelKey, uid: Uid): RowKey {
 }
 
 export type DenyReason = 'ban' | 'mute' | 'blacklist';
-export type ChannelFlag = 'ban' | 'disband' | 'send_ban';
+/** The users that a channel names: those it denies something, and those it lets send. */
+export type ChannelList = DenyReason | 'whitelist';
+/** `whitelist`: only who is on it may send. */
+export type ChannelFlag = 'ban' | 'disband' | 'send_ban' | 'whitelist';
 
-export function denyKey(channel: ChannelKey, uid: Uid, reason: DenyReason): RowKey {
-  return join('d', shardOf(channel), [channel, 'u', reason, uid]);
+export function denyKey(channel: ChannelKey, uid: Uid, list: ChannelList): RowKey {
+  return join('d', shardOf(channel), [channel, 'u', list, uid]);
+}
+
+/** Of all rows of one list of a channel; the uid follows. */
+export function channelListPrefix(channel: ChannelKey, list: ChannelList): string {
+  return `${channelPrefix('d', channel)}u${SEPARATOR}${list}${SEPARATOR}`;
 }
 
 export function channelFlagKey(channel: ChannelKey, flag: ChannelFlag): RowKey {

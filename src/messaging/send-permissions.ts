@@ -1,14 +1,28 @@
 import { channelTypeOf, PERSON, type ChannelKey, type Uid } from '../core/ids.ts';
+import { decodeChannel } from '../core/kinds/channel.ts';
 import { personsOf } from '../core/placement.ts';
 import { REASON, refuse, type Refusal } from '../core/reason-code.ts';
 import { isLive } from '../core/row.ts';
-import { denyKey, splitRowKey, subscriptionKey } from '../core/row-key.ts';
+import {
+  channelFlagKey,
+  channelRowKey,
+  denyKey,
+  splitRowKey,
+  subscriptionKey,
+  type ChannelList,
+} from '../core/row-key.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
+import { isSystemUser } from './moderation/moderation.ts';
 import type { Cause, Directory } from './port.ts';
 
+/** Whether a user takes direct messages of somebody who is not on the user's whitelist. */
+export type StrangerPolicy = 'allow' | 'refuse';
+
 export interface SendPermissionsOptions {
-  readonly replica: Pick<Replica, 'read'>;
+  readonly replica: Pick<Replica, 'read' | 'mayHaveRules'>;
   readonly directory: Pick<Directory, 'channel'>;
+  /** Of users who have not said otherwise; `allow` by default. */
+  readonly strangers?: StrangerPolicy | undefined;
   /** Channels whose answers are kept; the longest kept goes first. */
   readonly channelsMax: number;
 }
@@ -25,7 +39,8 @@ const SENDERS_MAX = 256;
 
 /**
  * Who may send where. The rows are the truth: each answer costs up to eight of them, so answers are kept
- * until a durable change touches the channel's row, its denials or its subscriptions.
+ * until a durable change touches the channel's row, its lists or its subscriptions. What the receiver of
+ * a direct message wants is not kept: it is under another channel, and nearly nobody says anything.
  */
 export class SendPermissions {
   readonly #options: SendPermissionsOptions;
@@ -38,11 +53,12 @@ export class SendPermissions {
   refusal(channel: ChannelKey, sender: Uid, cause: Cause): Refusal | undefined {
     const known = this.#known.get(channel) ?? this.#learn(channel);
     if (known.all) return known.all;
-    if (cause !== 'client') return refuseStranger(channel, sender);
-    if (known.senders.has(sender)) return known.senders.get(sender);
-    const refusal = this.#senderRefusal(channel, sender);
-    if (known.senders.size < SENDERS_MAX) known.senders.set(sender, refusal);
-    return refusal;
+    const outsider = refuseOutsider(channel, sender);
+    if (outsider || cause !== 'client') return outsider;
+    const refusal =
+      this.#refusalOf(known, channel, sender) ?? this.#receiverRefusal(channel, sender);
+    // Asked last: nearly nobody is one, and nearly nobody is refused.
+    return refusal && isSystemUser(this.#options.replica, sender) ? undefined : refusal;
   }
 
   onChange({ key }: Change): void {
@@ -52,6 +68,13 @@ export class SendPermissions {
     const [channel, uid] = splitRowKey(key)!.parts as [ChannelKey, Uid];
     if (kind === 's') this.#known.get(channel)?.senders.delete(uid);
     else this.#known.delete(channel);
+  }
+
+  #refusalOf({ senders }: Known, channel: ChannelKey, sender: Uid): Refusal | undefined {
+    if (senders.has(sender)) return senders.get(sender);
+    const refusal = this.#senderRefusal(channel, sender);
+    if (senders.size < SENDERS_MAX) senders.set(sender, refusal);
+    return refusal;
   }
 
   #learn(channel: ChannelKey): Known {
@@ -73,24 +96,50 @@ export class SendPermissions {
 
   #senderRefusal(channel: ChannelKey, sender: Uid): Refusal | undefined {
     const { replica, directory } = this.#options;
-    const stranger = refuseStranger(channel, sender);
-    if (stranger) return stranger;
+    if (!replica.mayHaveRules(channel)) return undefined;
     const settings = directory.channel(channel);
     if (settings?.sendBan) return refuse(REASON.sendBanned, 'sending is off in this channel');
-    const denied = (['ban', 'mute', 'blacklist'] as const).some((reason) =>
-      isLive(replica.read(denyKey(channel, sender, reason))),
-    );
-    if (denied) {
-      return refuse(REASON.blacklisted, 'the sender is banned, muted or blocked in this channel');
-    }
-    if (settings?.join === 'closed' && !isLive(replica.read(subscriptionKey(channel, sender)))) {
+    const isOn = (list: ChannelList): boolean =>
+      isLive(replica.read(denyKey(channel, sender, list)));
+    if (isOn('ban')) return refuse(REASON.banned, 'the sender is banned in this channel');
+    if (isOn('mute')) return refuse(REASON.sendBanned, 'the sender is muted in this channel');
+    if (isOn('blacklist')) return refuse(REASON.blacklisted, 'the sender is on the blacklist');
+    const isMember = (): boolean => isLive(replica.read(subscriptionKey(channel, sender)));
+    if (settings?.join === 'closed' && !settings.allowStranger && !isMember()) {
       return refuse(REASON.subscriberMissing, 'the sender is no subscriber of this closed channel');
+    }
+    if (isLive(replica.read(channelFlagKey(channel, 'whitelist'))) && !isOn('whitelist')) {
+      return refuse(REASON.notWhitelisted, 'the sender is not on the whitelist of this channel');
     }
     return undefined;
   }
+
+  /** What the other one of a person channel has said of direct messages, in the lists of `1/uid`. */
+  #receiverRefusal(channel: ChannelKey, sender: Uid): Refusal | undefined {
+    if (channelTypeOf(channel) !== PERSON) return undefined;
+    const { replica, strangers = 'allow' } = this.#options;
+    const [one, other] = personsOf(channel)!;
+    if (one === other) return undefined;
+    const receiver = ownChannel(one === sender ? other : one);
+    if (replica.mayHaveRules(receiver)) {
+      const isOn = (list: ChannelList): boolean =>
+        isLive(replica.read(denyKey(receiver, sender, list)));
+      if (isOn('blacklist')) return refuse(REASON.blacklisted, 'the receiver blocks the sender');
+      if (strangers === 'allow' || isOn('whitelist')) return undefined;
+      const [row] = replica.read(channelRowKey(receiver));
+      if (row && decodeChannel(row.value)?.allowStranger) return undefined;
+    }
+    if (strangers === 'allow') return undefined;
+    return refuse(REASON.notWhitelisted, 'the receiver takes no messages of strangers');
+  }
 }
 
-function refuseStranger(channel: ChannelKey, sender: Uid): Refusal | undefined {
+/** The channel under which a user's own lists and settings are. */
+export function ownChannel(uid: Uid): ChannelKey {
+  return `${PERSON}/${uid}` as ChannelKey;
+}
+
+function refuseOutsider(channel: ChannelKey, sender: Uid): Refusal | undefined {
   if (channelTypeOf(channel) !== PERSON || personsOf(channel)?.includes(sender)) return undefined;
   return refuse(REASON.sendNotAllowed, 'the sender is not one of the two users of this channel');
 }

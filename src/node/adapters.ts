@@ -146,6 +146,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     routedTimeoutMs: replication.acknowledgeTimeoutMs,
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
     recallWindowMs: recallWindows(config),
+    strangers: config.messages.strangers,
     webhooks: webhookOptions(config),
     retention: retentionOptions(config),
     connectionTimes: takeoverTimes(config),

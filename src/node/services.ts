@@ -16,6 +16,8 @@ import { Delivery } from '../messaging/delivery.ts';
 import { DirectoryService } from '../messaging/directory.ts';
 import { MessageIds } from '../messaging/message-ids.ts';
 import type { Cause, Services } from '../messaging/port.ts';
+import { ModerationService } from '../messaging/moderation/moderation.ts';
+import { SignedOutDevices } from '../messaging/moderation/signed-out.ts';
 import { PublishService } from '../messaging/publisher.ts';
 import { LateCopies } from '../messaging/recall/late-copies.ts';
 import { RecallNotices } from '../messaging/recall/notices.ts';
@@ -116,7 +118,9 @@ export function createServices(
     read: (key) => replica.read(key),
   });
   const directory = new DirectoryService({ replica, gate, journal });
-  const permissions = new SendPermissions({ replica, directory, channelsMax });
+  const moderation = new ModerationService({ replica, store, gate, directory, journal });
+  const { strangers } = options;
+  const permissions = new SendPermissions({ replica, directory, strangers, channelsMax });
   const table = new SubscriptionTable(store, replica);
   const writing = { replica, replication: replicator, gate, journal, routedTimeoutMs };
   const subscriptions = new SubscriptionService({
@@ -144,13 +148,17 @@ export function createServices(
   const { integrity, ...past } = createPast(options, {
     ...{ store, replica, replicator, directory, gate, runtime, table, repairs, log },
   });
-  const services = { publisher, directory, sessions: routing, lists, resumes, ...past };
+  const services = {
+    ...{ publisher, directory, moderation, sessions: routing, lists, resumes },
+    ...past,
+  };
   const leaving = hideOnLeaving(subscriptions, past.conversations);
   return {
     services: countOutcomes({ ...services, subscriptions: leaving }, outcomes, facts),
     ...{ outcomes, permissions, delivery, lists, gate, table, integrity },
     notices: [
       new RecallNotices(fanout),
+      new SignedOutDevices(routing),
       new ConversationNotices({ ...past, fanout, sessions: routing, clock: runtime.clock }),
     ],
     copies: new LateCopies(replica, gate),
@@ -159,7 +167,8 @@ export function createServices(
 
 /** The services as one surface uses them: the operation log says that a write came by it. */
 export function servicesFor(services: Services, cause: Cause): Services {
-  return { ...services, directory: services.directory.by(cause) };
+  const { directory, moderation } = services;
+  return { ...services, directory: directory.by(cause), moderation: moderation?.by(cause) };
 }
 
 interface PastParts {

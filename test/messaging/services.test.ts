@@ -140,7 +140,7 @@ test('a banned user is unsubscribed, does not receive, and needs a fresh subscri
   await subscriptions.subscribe(request);
   t.false(session.joined.has(channel));
   const sent = await publisher.publish(message(channel, 'eve', 'x'));
-  t.is(!sent.ok && sent.code, REASON.blacklisted);
+  t.is(!sent.ok && sent.code, REASON.banned);
   await directory.allow(channel, uid('eve'), 'ban');
   await subscriptions.subscribe(request);
   t.true(session.joined.has(channel));
