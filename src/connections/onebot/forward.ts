@@ -137,6 +137,9 @@ class ForwardListener {
       const given = bearer ?? url.searchParams.get('access_token') ?? '';
       if (given === '') return '401 Unauthorized';
       if (!isSame(given, accessToken)) return '403 Forbidden';
+    } else if (headers.origin !== undefined) {
+      // Bots say no Origin: this is a page in a browser on this machine, which nobody asked for a token.
+      return '403 Forbidden';
     }
     if (!this.#bridge) return '503 Service Unavailable';
     return this.#bridge.links >= LINKS_MAX ? '503 Service Unavailable' : undefined;
