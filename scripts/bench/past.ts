@@ -190,7 +190,10 @@ async function pageRows(cluster: BenchCluster, seconds: number): Promise<Row[]> 
   const name = `history page of ${PAGE.size}`;
   return [
     { name: `${name}, by socket`, value: bySocket.perCpuSecond, unit: 'a CPU-s', target },
-    { name: `${name}, by HTTP`, value: byHttp.perCpuSecond, unit: 'a CPU-s', target },
+    {
+      ...{ name: `${name}, by HTTP`, value: byHttp.perCpuSecond, unit: 'a CPU-s' },
+      note: 'the generator is the limit: what the node does besides counts',
+    },
   ];
 }
 
