@@ -1,6 +1,6 @@
 import { channelTypeOf, PERSON, type ChannelKey, type Uid } from '../core/ids.ts';
 import { decodeChannel } from '../core/kinds/channel.ts';
-import { personsOf } from '../core/placement.ts';
+import { ownChannel, personsOf } from '../core/placement.ts';
 import { REASON, refuse, type Refusal } from '../core/reason-code.ts';
 import { isLive } from '../core/row.ts';
 import {
@@ -132,11 +132,6 @@ export class SendPermissions {
     if (strangers === 'allow') return undefined;
     return refuse(REASON.notWhitelisted, 'the receiver takes no messages of strangers');
   }
-}
-
-/** The channel under which a user's own lists and settings are. */
-export function ownChannel(uid: Uid): ChannelKey {
-  return `${PERSON}/${uid}` as ChannelKey;
 }
 
 function refuseOutsider(channel: ChannelKey, sender: Uid): Refusal | undefined {

@@ -1,8 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import type { ChannelKey } from '../../src/core/ids.ts';
-import { personChannel } from '../../src/core/placement.ts';
+import { ownChannel, personChannel } from '../../src/core/placement.ts';
 import { REASON } from '../../src/core/reason-code.ts';
-import { ownChannel } from '../../src/messaging/send-permissions.ts';
 import type { Services } from '../../src/messaging/port.ts';
 import { startCoreTrio } from '../support/core-trio.ts';
 import { group, uid } from '../support/ids.ts';
