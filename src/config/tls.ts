@@ -33,7 +33,10 @@ export interface TlsChecking {
 /** All that is wrong with the files of all listeners, at once. */
 export function checkTls(config: RawConfig, checking: TlsChecking): ConfigProblem[] {
   const { originOf, folder } = checking;
-  return SURFACES.flatMap((surface) => {
+  const plain = plainAddresses(config).map(({ path, found, allowed }) => ({
+    ...{ path: path.join('.'), origin: originOf(path), found, allowed },
+  }));
+  const files = SURFACES.flatMap((surface) => {
     const problem = (key: string, what: Omit<TlsFault, 'key'>): ConfigProblem => {
       const path = ['listen', surface, 'tls', key];
       return { path: path.join('.'), origin: originOf(path), ...what };
@@ -48,6 +51,27 @@ export function checkTls(config: RawConfig, checking: TlsChecking): ConfigProble
     const read = readTls(files, { ...checking, use: surface === 'peer' ? 'peer' : 'server' });
     if (read.ok) return [];
     return read.faults.map(({ key, found, allowed }) => problem(WRITTEN[key], { found, allowed }));
+  });
+  return [...plain, ...files];
+}
+
+/** Where this node says that it speaks plain text, and does not. */
+function plainAddresses({ listen, members, node }: RawConfig) {
+  const own = members.findIndex(({ id }) => id === node.id || members.length === 1);
+  return (['client', 'http'] as const).flatMap((surface) => {
+    if (listen[surface].tls.certificate_file === undefined) return [];
+    const secure = surface === 'client' ? 'wss://' : 'https://';
+    const said: readonly (readonly [Path, string | undefined])[] = [
+      [['listen', surface, 'advertise'], listen[surface].advertise],
+      [['members', own, `${surface}_address`], members[own]?.[`${surface}_address`]],
+    ];
+    return said
+      .filter(([, address]) => address !== undefined && !address.startsWith(secure))
+      .map(([path, address]) => ({
+        path,
+        found: JSON.stringify(address),
+        allowed: `${secure}…, because listen.${surface}.tls is set`,
+      }));
   });
 }
 

@@ -100,3 +100,19 @@ test('operators may come with a certificate instead of a token, members need the
   const peer = tls('peer', { ...SERVER, ...CA }).replace('peer:\n', 'peer:\n    host: 10.0.0.1\n');
   t.regex(errorsOf(`listen:\n${peer}`), /without cluster\.secret/);
 });
+
+test('a node with TLS does not tell others an address without', (t) => {
+  const address = (port: number) => `127.0.0.1:${port}`;
+  const errors = errorsOf(
+    `listen:\n${tls('client', SERVER)}${tls('http', SERVER)}` +
+      '    advertise: http://chat.example.com:5001\nmembers:\n  - id: node-1\n    slot: 0\n' +
+      `    peer_address: ${address(7100)}\n    client_address: ws://${address(5200)}\n` +
+      `    http_address: https://${address(5001)}\n    admin_address: ${address(5300)}\n`,
+  );
+  t.regex(errors, /^configuration: 2 errors/);
+  t.regex(
+    errors,
+    /listen\.http\.advertise: found "http:.*\n.*https:\/\/…, because listen\.http\.tls/,
+  );
+  t.regex(errors, /members\.0\.client_address: found "ws:.*\n.*wss:\/\/…, because/);
+});
