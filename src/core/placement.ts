@@ -30,6 +30,11 @@ export function personChannel(a: Uid, b: Uid): ChannelKey {
   return `${PERSON}/${aFirst ? `${a}@${b}` : `${b}@${a}`}` as ChannelKey;
 }
 
+/** Where a user's own lists and settings are: of nobody's messages, for it names no pair. */
+export function ownChannel(uid: Uid): ChannelKey {
+  return `${PERSON}/${uid}` as ChannelKey;
+}
+
 /** The two users of a person channel, or undefined where the id is no pair. */
 export function personsOf(channel: ChannelKey): readonly [Uid, Uid] | undefined {
   const id = channelIdOf(channel);
