@@ -19,6 +19,7 @@ class Sender {
   readonly #name: string;
   readonly #channel: string;
   readonly #sentAt: number[] = [];
+  readonly #due: number[] = [];
   #sent = 0;
   acknowledged = 0;
   onAcknowledged: ((ms: number) => void) | undefined;
@@ -30,19 +31,25 @@ class Sender {
     socket.onReply = () => {
       this.acknowledged += 1;
       this.onAcknowledged?.(performance.now() - this.#sentAt.shift()!);
+      const due = this.#due.shift();
+      if (due !== undefined) this.send(due);
     };
   }
 
   get inFlight(): number {
-    return this.#sentAt.length;
+    return this.#sentAt.length + this.#due.length;
   }
 
   get errors(): number {
     return this.#socket.errors;
   }
 
-  /** `dueAt`: when it should have been sent; what a late generator adds counts. */
+  /** `dueAt`: when it should have been sent; what a late generator or a full session adds counts. */
   send(dueAt = performance.now()): void {
+    if (this.#sentAt.length >= IN_FLIGHT) {
+      this.#due.push(dueAt);
+      return;
+    }
     this.#sentAt.push(dueAt);
     const mark = { clientMsgNo: `${this.#name}-${this.#sent++}`, noPersist: false };
     this.#socket.publish(this.#channel, PAYLOAD, mark);
