@@ -51,7 +51,9 @@ test('check-config names every error with its place and ends with 2', (t) => {
 test('check-config --json shows every default and no secret', (t) => {
   const path = file(
     'secret.yml',
-    'cluster: { secret: hush-hush-hush }\nmembership: { mode: etcd }\n',
+    'cluster: { secret: hush-hush-hush }\nmembership: { mode: etcd }\n' +
+      'webhooks: { secret: hush-for-all, endpoints: [' +
+      '{ name: one, url: "http://127.0.0.1:9/", secret: hush-for-one }] }\n',
   );
   const { status, stdout } = holdfast('check-config', '--json', '-c', path, '--node', '2');
   t.is(status, 0);
