@@ -1,6 +1,6 @@
 import { allRows, checkEqual, isConverged, isSweptClean } from './checks/convergence.ts';
 import { checkLayers } from './checks/layers.ts';
-import { checkDelivered, checkStored } from './checks/messages.ts';
+import { checkDelivered, checkResumed, checkStored } from './checks/messages.ts';
 import { checkTopics, checkUsers } from './checks/subscriptions.ts';
 import { checkLimits, checkLiveness, checkVectors } from './checks/vectors.ts';
 import type { Fault } from './faults/fault.ts';
@@ -201,4 +201,5 @@ export async function checkEnd(sim: Simulation): Promise<void> {
   checkTopics(sim);
   checkStored(sim, tables);
   checkDelivered(sim);
+  checkResumed(sim);
 }

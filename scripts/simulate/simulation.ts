@@ -1,9 +1,9 @@
 import { REPLICATION_LIMITS } from '../../src/cluster/replication/options.ts';
 import type { Dot } from '../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../src/core/ids.ts';
-import type { Message } from '../../src/core/kinds/message.ts';
 import type { Member } from '../../src/core/member.ts';
 import { splitRowKey } from '../../src/core/row-key.ts';
+import type { Delivery } from '../../src/messaging/port.ts';
 import { checkDisks } from './checks/acknowledgement.ts';
 import { checkOrder } from './checks/order.ts';
 import { checkCollected } from './checks/evidence.ts';
@@ -197,7 +197,7 @@ export class Simulation {
   }
 
   /** What is checked at each delivery: in order, none twice, none after a removal, none to the banned. */
-  onDelivered(session: SimulatedSession, channel: ChannelKey, message: Message): void {
+  onDelivered(session: SimulatedSession, { channel, message }: Delivery): void {
     const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
     this.world.note(`${session.member} delivers`, () => `${sendKey} to session ${session.id}`);
     const sending = this.messages.get(sendKey);

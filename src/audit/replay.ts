@@ -1,7 +1,7 @@
 import type { ChannelKey } from '../core/ids.ts';
 import type { Message } from '../core/kinds/message.ts';
 import type { Log } from '../observability/log.ts';
-import type { RoutedSession } from '../messaging/port.ts';
+import type { Delivery, RoutedSession } from '../messaging/port.ts';
 import type { AuditedIndex, Entry, MessageReader, MissedMessages } from './sessions-port.ts';
 
 export interface ReplayOptions {
@@ -28,6 +28,7 @@ interface Missed {
 interface Brought extends Missed {
   readonly message: Message;
   readonly hlc: number;
+  readonly written?: Delivery['written'];
 }
 
 /** Older than the log of deliveries: its place in their order is not known. */
@@ -152,8 +153,8 @@ export class Replay {
     return stored
       .filter(({ message }) => !seqs.has(message.messageSeq))
       .reverse()
-      .map(({ message, hlc }) => ({
-        ...{ message, hlc, messageSeq: message.messageSeq, exceptSession: 0 },
+      .map(({ message, hlc, written }) => ({
+        ...{ message, hlc, written, messageSeq: message.messageSeq, exceptSession: 0 },
         number: BEFORE_THE_LOG,
       }));
   }
@@ -161,10 +162,10 @@ export class Replay {
   #tell(session: RoutedSession, channel: ChannelKey, brought: readonly Brought[]): void {
     let prevSeq = 0;
     const connectedHlc = this.#options.hlcOf(session.connectedAtMs);
-    for (const { message, number, hlc, exceptSession } of brought) {
+    for (const { message, number, hlc, written, exceptSession } of brought) {
       if (exceptSession === session.id) continue;
       if (number === BEFORE_THE_LOG && hlc < connectedHlc) continue;
-      session.deliver({ channel, message, prevSeq, exceptSession: undefined });
+      session.deliver({ channel, message, prevSeq, exceptSession: undefined, written });
       prevSeq = message.messageSeq;
       this.replayed += 1;
     }

@@ -1,6 +1,6 @@
 import type { ChannelKey, Uid } from '../core/ids.ts';
 import type { Message } from '../core/kinds/message.ts';
-import type { RoutedSession } from '../messaging/port.ts';
+import type { Delivery, RoutedSession } from '../messaging/port.ts';
 
 /** The routing index as the audits see it; messaging/routing-index.ts is one. */
 export interface AuditedIndex {
@@ -50,6 +50,8 @@ export interface MissedMessages {
 export interface StoredMessage {
   readonly message: Message;
   readonly hlc: number;
+  /** The write that stored it; without it nobody who was told of it elsewhere can be spared it. */
+  readonly written?: Delivery['written'];
 }
 
 export interface MessageReader {

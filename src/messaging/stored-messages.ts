@@ -1,6 +1,6 @@
 import type { ChannelKey } from '../core/ids.ts';
 import { decodeMessage, type Message } from '../core/kinds/message.ts';
-import { RECALL } from '../core/row.ts';
+import { RECALL, type Entry } from '../core/row.ts';
 import { channelPrefix, formatSeq, rangeEnd, type RowKey } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
@@ -9,6 +9,7 @@ export interface StoredMessage {
   readonly message: Message;
   /** When its write was made. */
   readonly hlc: number;
+  readonly written: Pick<Entry, 'actor' | 'counter'>;
 }
 
 /** Messages of one channel as the store has them; a recalled or damaged one is left out. */
@@ -64,6 +65,6 @@ export class StoredMessages {
     const [entry] = this.#replica.read(key);
     if (!entry || entry.tag === RECALL) return undefined;
     const message = decodeMessage(entry.value);
-    return message && { message, hlc: entry.hlc };
+    return message && { message, hlc: entry.hlc, written: entry };
   }
 }

@@ -1,10 +1,10 @@
 import test, { type ExecutionContext } from 'ava';
 import { checkEnd, checkNow } from '../../scripts/simulate/run.ts';
 import type { Uid } from '../../src/core/ids.ts';
-import type { Message } from '../../src/core/kinds/message.ts';
 import { contextOfDots } from '../../src/core/context.ts';
 import { denyKey, subscriptionKey } from '../../src/core/row-key.ts';
 import { shardOf } from '../../src/core/placement.ts';
+import type { Delivery } from '../../src/messaging/port.ts';
 import { CHANNEL, Scenario } from './scenario.ts';
 
 /** The simulator has to see what is wrong: each test plants one fault that a correct node never has. */
@@ -134,20 +134,20 @@ test('planted: a session that is in no topic is seen (invariants 7 and 13)', asy
 test('planted: a message that is delivered twice, or too late, is seen (invariant 13)', async (t) => {
   const cluster = await withAnn(t);
   const session = await cluster.connect(2, 'ann');
-  const given: Message[] = [];
+  const given: Delivery[] = [];
   const receive = session.receive.bind(session);
-  session.receive = (channel, message) => {
-    given.push(message);
-    receive(channel, message);
+  session.receive = (delivery) => {
+    given.push(delivery);
+    receive(delivery);
   };
   await cluster.publish(1, 'first');
   await cluster.publish(1, 'second');
   await cluster.run(100);
   t.deepEqual(cluster.sim.findings.list, []);
   session.messageIds.clear();
-  cluster.sim.onDelivered(session, CHANNEL, given[0]!);
+  cluster.sim.onDelivered(session, given[0]!);
   t.regex(cluster.sim.findings.list[0]!.text, /after what its node learned later/);
-  cluster.sim.onDelivered(session, CHANNEL, given[0]!);
+  cluster.sim.onDelivered(session, given[0]!);
   t.regex(cluster.sim.findings.list[1]!.text, /twice/);
   t.deepEqual(invariants(cluster), [13]);
 });

@@ -105,7 +105,7 @@ export class Scenario {
       uid: uid as Uid,
       member: node.id,
       nowMs: () => sim.world.nowMs,
-      onDelivered: (to, channel, sendKey) => sim.onDelivered(to, channel, sendKey),
+      onDelivered: (to, delivery) => sim.onDelivered(to, delivery),
       onKicked: () => {},
     });
     node.run!.fanout.sessions.add(session);

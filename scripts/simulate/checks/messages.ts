@@ -48,6 +48,19 @@ export function checkDelivered(sim: Simulation): void {
   }
 }
 
+/** Invariant 13, of who comes back: it reached who resumes, in that session or in one of the next. */
+export function checkResumed(sim: Simulation): void {
+  for (const { place, session, uid } of sim.clients) {
+    if (!place || session?.attachedMs === undefined) continue;
+    for (const [sendKey, sending] of sim.messages.all()) {
+      if (!sending.result || sending.mayBeLost || sending.sender === uid) continue;
+      if (sending.calledMs <= place.sinceMs || place.has(sendKey)) continue;
+      if (!sim.nodes.every(({ id: member }) => isOwed(sim, sending, { uid, member }))) continue;
+      sim.findings.report(13, `${uid} never got ${sendKey}, sent at ${sending.calledMs}`);
+    }
+  }
+}
+
 function isOwed(
   sim: Simulation,
   sending: Sending,

@@ -6,6 +6,7 @@ import { knownBy, checkReached } from '../checks/acknowledgement.ts';
 import type { Simulation } from '../simulation.ts';
 import type { SeededRandom } from '../world/random.ts';
 import type { Sending } from '../model/message-truth.ts';
+import { ClientPlace } from './place.ts';
 import { SimulatedSession } from './session.ts';
 import type { NodeCore } from '../../../src/node/core.ts';
 
@@ -40,6 +41,8 @@ export class SimulatedClient {
   readonly #sim: Simulation;
   readonly #random: SeededRandom;
   readonly #pauseMs: number;
+  /** Of those that resume; the others begin anew with each connection. */
+  readonly place: ClientPlace | undefined;
   #session: SimulatedSession | undefined;
   #run: NodeRun | undefined;
   #busy = false;
@@ -51,6 +54,8 @@ export class SimulatedClient {
     this.uid = options.uid;
     this.#pauseMs = options.pauseMs;
     this.#random = sim.world.random.fork(`client ${options.uid}`);
+    const resumes = sim.world.random.fork(`resumes ${options.uid}`).chance(0.5);
+    this.place = resumes ? new ClientPlace(sim, options.uid) : undefined;
   }
 
   get session(): SimulatedSession | undefined {
@@ -107,7 +112,11 @@ export class SimulatedClient {
       uid: this.uid,
       member: run.node.id,
       nowMs: () => world.nowMs,
-      onDelivered: (to, channel, sendKey) => this.#sim.onDelivered(to, channel, sendKey),
+      onDelivered: (to, delivery) => {
+        // What its node sends before it has noticed that the socket is gone comes to nobody.
+        if (to.open) this.place?.heard(to, delivery);
+        this.#sim.onDelivered(to, delivery);
+      },
       onKicked: (kicked) => this.#drop(kicked),
     });
     this.#session = session;
@@ -118,8 +127,11 @@ export class SimulatedClient {
       run,
       call: async (core) => {
         run.fanout.sessions.add(session);
+        session.isWaiting = this.place !== undefined;
+        if (this.place) await core.services.resumes!.ready();
         await core.services.sessions.attach(session);
         session.attachedMs = world.nowMs;
+        if (session.open) this.place?.goOn(core, session);
       },
     });
   }
@@ -271,7 +283,9 @@ export class SimulatedClient {
       if (!run.core) return;
       call(run.core, () => settled).then(
         () => {
-          if (run.process.state !== 'dead') settle(true);
+          if (run.process.state === 'dead') return;
+          if (session && run.core) this.place?.answered(run.core, session);
+          settle(true);
         },
         (error: unknown) => {
           const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -1,11 +1,11 @@
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
-import type { Message } from '../../../src/core/kinds/message.ts';
 import type {
   Delivery,
   Fanout,
   RoutedSession,
   SessionRegistry,
 } from '../../../src/messaging/port.ts';
+import type { ResumeFilter } from '../../../src/messaging/resume/port.ts';
 import { sendKeyOf } from '../model/message-truth.ts';
 
 export interface SessionOptions {
@@ -14,7 +14,7 @@ export interface SessionOptions {
   readonly member: MemberId;
   readonly nowMs: () => number;
   /** Told of each delivery, after it is counted. */
-  readonly onDelivered: (session: SimulatedSession, channel: ChannelKey, message: Message) => void;
+  readonly onDelivered: (session: SimulatedSession, delivery: Delivery) => void;
   readonly onKicked: (session: SimulatedSession) => void;
 }
 
@@ -40,6 +40,11 @@ export class SimulatedSession implements RoutedSession {
   /** When `attach` had resolved, virtual ms. */
   attachedMs: number | undefined;
   deliveriesBefore = 0;
+  /** Of a client that resumes, until the answer to its connect: what comes live is no frame yet. */
+  isWaiting = false;
+  /** It is handed what it missed. */
+  isReplaying = false;
+  filter: ResumeFilter | undefined;
   open = true;
   readonly #options: SessionOptions;
 
@@ -68,18 +73,21 @@ export class SimulatedSession implements RoutedSession {
     return [...this.topics];
   }
 
-  deliver({ channel, message }: Delivery): void {
-    this.receive(channel, message);
+  /** After a repair, by this session alone. */
+  deliver(delivery: Delivery): void {
+    if (this.isWaiting || this.filter?.passes(delivery) === false) return;
+    this.receive(delivery);
   }
 
   kick(): void {
     this.#options.onKicked(this);
   }
 
-  receive(channel: ChannelKey, message: Message): void {
+  receive(delivery: Delivery): void {
+    const { channel, message } = delivery;
     const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
     this.received.set(sendKey, (this.received.get(sendKey) ?? 0) + 1);
-    this.#options.onDelivered(this, channel, message);
+    this.#options.onDelivered(this, delivery);
   }
 }
 
@@ -90,13 +98,14 @@ export class SimulatedFanout implements Fanout {
   registry: Pick<SessionRegistry, 'sessionsIn' | 'putRight'> | undefined;
 
   /** As the gateway's: a channel with another number of members than the index says is put right first. */
-  deliver({ channel, message, exceptSession }: Delivery): void {
+  deliver(delivery: Delivery): void {
+    const { channel, exceptSession } = delivery;
     const wanted = this.registry?.sessionsIn(channel) ?? 0;
     if (this.registry && this.#memberCount(channel) !== wanted) this.registry.putRight(channel);
     for (const session of this.sessions) {
-      if (session.topics.has(channel) && session.id !== exceptSession) {
-        session.receive(channel, message);
-      }
+      if (!session.topics.has(channel) || session.id === exceptSession) continue;
+      if (session.isWaiting || session.filter?.passes(delivery) === false) continue;
+      session.receive(delivery);
     }
   }
 

@@ -89,10 +89,11 @@ export const jsonRpcDialect: Dialect = {
   pong(session, ref) {
     if (ref === undefined) return;
     const { lists, resumes } = session.room.services;
-    const digest = session.digest ? lists?.digest(session) : undefined;
-    const token = session.resumes && hearsAll(session) ? resumes?.token(session.uid) : undefined;
-    session.send(encodePong(ref, digest, token));
     session.endFilter();
+    const digest = session.digest ? lists?.digest(session) : undefined;
+    const given = session.resumes && !session.ahead && hearsAll(session);
+    const token = given ? resumes?.token(session.uid) : undefined;
+    session.send(encodePong(ref, digest, token));
   },
 
   refuseFrame(session, ref, refusal) {

@@ -23,7 +23,9 @@ export function startResume(session: ClientSession, frame: ConnectFrame): Resume
   session.resumes = true;
   const plan = frame.resume.token === '' ? undefined : resumes.resume({ uid, ...frame.resume });
   if (plan?.filter) session.ahead = { filter: plan.filter, channels: new Set() };
-  const view = resumeView(plan, resumes.token(uid), uid);
+  // Of a client that is ahead the older token says more than this node could; it keeps that one.
+  const given = session.ahead ? '' : resumes.token(uid);
+  const view = resumeView(plan, given, uid);
   return { view, deliveries: plan?.deliveries ?? [] };
 }
 

@@ -212,7 +212,8 @@ export class ClientSession implements RoutedSession {
   }
 
   deliver(delivery: Delivery): void {
-    if (this.state === 'CONNECTED') this.room.members.deliverTo(this, delivery);
+    if (this.state !== 'CONNECTED' || this.ahead?.filter.passes(delivery) === false) return;
+    this.room.members.deliverTo(this, delivery);
   }
 
   /** It takes part in the fan-out of all others as soon as there is nothing to keep from it. */
