@@ -14,6 +14,7 @@ import { conversationCalls } from './routes/conversations.ts';
 import { historyCalls } from './routes/history.ts';
 import { messageCalls } from './routes/messages.ts';
 import { addOperatorRoutes, OPERATOR_PATHS } from './routes/operator.ts';
+import { addListLookups, moderationCalls } from './routes/moderation.ts';
 import { addPageRoutes, PAGE_CONFIG_PATH } from './routes/page.ts';
 import { addProbeRoutes, PROBE_PATHS } from './routes/probes.ts';
 import { addRouteLookup, userCalls } from './routes/users.ts';
@@ -57,12 +58,14 @@ export class HttpApi {
     ]);
     guard(server, this.#context, open);
     addRouteLookup(server, this.#context);
+    addListLookups(server, this.#context);
     const calls = {
       ...userCalls(this.#context),
       ...channelCalls(this.#context),
       ...conversationCalls(this.#context),
       ...historyCalls(this.#context),
       ...messageCalls(this.#context),
+      ...moderationCalls(this.#context),
     };
     for (const [path, answer] of Object.entries(calls)) {
       server.post(path, (request) => answer(request.body));

@@ -123,8 +123,8 @@ test('what is wrong is named, with what was found and what is allowed; nothing i
     ['/channel/subscriber_remove', ROOM, /^subscribers: expected at least one/],
     [
       '/channel/subscriber_add',
-      { ...ROOM, subscribers: ['u1'], temp_subscriber: 1 },
-      /^temp_subscriber/,
+      { ...ROOM, subscribers: ['u1'], temp_subscriber: 2 },
+      /^temp_subscriber: expected 0 or 1/,
     ],
     [
       '/channel/subscriber_add',

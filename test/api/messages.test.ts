@@ -70,7 +70,7 @@ test('what is wrong with a message is named, and nothing is sent', async (t) => 
     [{ expire: -1 }, /^expire: expected an integer from 0 to 4294967295, found -1$/],
     [{ client_msg_no: 'a\u0001b' }, /^client_msg_no: contains a control character$/],
     [{ client_msg_no: 'x'.repeat(1025) }, /^client_msg_no: 1025 characters, at most 1024$/],
-    [{ subscribers: ['u2'] }, /^subscribers: a message to a list of users is not supported yet/],
+    [{ subscribers: ['u2'] }, /^subscribers: expected none together with channel_id/],
   ];
   await withApi(async ({ fake, post }) => {
     for (const [change, message] of cases) {

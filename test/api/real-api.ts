@@ -18,5 +18,7 @@ export async function realApi(t: ExecutionContext, options: LoneOptions = {}) {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     return call({ port, path, method: 'POST', headers: {} }, text);
   };
-  return { post, services };
+  const get = (path: string): Promise<{ status: number; text: string }> =>
+    call({ port, path, method: 'GET', headers: {} });
+  return { post, get, services };
 }

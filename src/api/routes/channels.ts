@@ -1,10 +1,14 @@
-import type { ChannelKey, Uid } from '../../core/ids.ts';
+import { PERSON, type ChannelKey, type Uid } from '../../core/ids.ts';
+import { ownChannel } from '../../core/placement.ts';
 import type { ChannelFlags, ChannelSettings, Services } from '../../messaging/port.ts';
 import {
   fieldsOf,
+  readChannelKey,
+  readChannelType,
   readChoice,
   readFlag,
   readGroupChannel,
+  readUid,
   readUids,
   type Fields,
 } from '../body.ts';
@@ -13,6 +17,9 @@ import type { ApiCalls, ApiContext } from '../port.ts';
 
 /** Subscribers that are looked at in one step when a list is replaced. */
 const PAGE_SIZE = 1000;
+
+/** Channel type of lists that exist for one message or one occasion. */
+export const TEMPORARY = 8;
 
 interface ChannelChange {
   readonly settings: Partial<ChannelSettings>;
@@ -43,6 +50,7 @@ function settingsCalls({ services, uidsMax }: ApiContext): ApiCalls {
 
     async '/channel/info'(body) {
       const fields = fieldsOf(body);
+      if (readChannelType(fields) === PERSON) return setOwn(services, fields);
       const channel = readGroupChannel(fields);
       const { settings, flags } = readChange(fields, channel, services);
       valueOf(await services.directory.setChannel(channel, settings, flags));
@@ -64,19 +72,11 @@ function subscriberCalls({ services, uidsMax }: ApiContext): ApiCalls {
     async '/channel/subscriber_add'(body) {
       const fields = fieldsOf(body);
       const channel = readGroupChannel(fields);
-      if (readFlag(fields, 'temp_subscriber')) {
-        throw badRequest(
-          'temp_subscriber: 1 is not supported, every subscription is durable; expected 0',
-        );
-      }
+      // A subscriber for the time being is one like any other, until it is removed.
+      readFlag(fields, 'temp_subscriber');
       const uids = readSomeUids(fields, uidsMax);
       const replace = readFlag(fields, 'reset') ?? false;
-      const known = services.directory.channel(channel);
-      if (known?.disband) throw badRequest('channel_id: the channel is disbanded');
-      if (!known || known.deleted) {
-        const { settings, flags } = newChannel();
-        valueOf(await services.directory.setChannel(channel, settings, flags));
-      }
+      await makeKnown(services, channel);
       if (replace) await unsubscribeOthers(services, channel, uids);
       await subscribe(services, channel, uids);
       return OK;
@@ -91,12 +91,46 @@ function subscriberCalls({ services, uidsMax }: ApiContext): ApiCalls {
       return OK;
     },
 
+    /** The list of a temporary channel, the whole of it. */
+    async '/tmpchannel/subscriber_set'(body) {
+      const fields = fieldsOf(body);
+      const channel = readChannelKey(fields, TEMPORARY);
+      const uids = readUids(fields, 'uids', uidsMax);
+      if (uids.length === 0) throw badRequest('uids: expected at least one uid, found none');
+      await makeKnown(services, channel);
+      await unsubscribeOthers(services, channel, uids);
+      await subscribe(services, channel, uids);
+      return OK;
+    },
+
     async '/channel/subscriber_remove_all'(body) {
       const channel = readGroupChannel(fieldsOf(body));
       valueOf(await services.subscriptions.unsubscribeAll(channel, 'http'));
       return OK;
     },
   };
+}
+
+/** All that a user's own channel has: whether it takes messages of strangers. */
+async function setOwn(services: Services, fields: Fields): Promise<string> {
+  const uid = readUid(fields, 'channel_id');
+  const allowStranger = readFlag(fields, 'allow_stranger');
+  if (allowStranger === undefined) {
+    throw badRequest(
+      'channel_type: 1 is a person channel, of one user only allow_stranger can be set; it is absent',
+    );
+  }
+  valueOf(await services.directory.setChannel(ownChannel(uid), { allowStranger }, {}));
+  return OK;
+}
+
+/** A channel that is new, or was deleted, is made; a disbanded one is refused. */
+export async function makeKnown(services: Services, channel: ChannelKey): Promise<void> {
+  const known = services.directory.channel(channel);
+  if (known?.disband) throw badRequest('channel_id: the channel is disbanded');
+  if (known && !known.deleted) return;
+  const { settings, flags } = newChannel();
+  valueOf(await services.directory.setChannel(channel, settings, flags));
 }
 
 function readSomeUids(fields: Fields, max: number): readonly Uid[] {
@@ -142,7 +176,7 @@ function defined<Shape>(
   return { ...base, ...(Object.fromEntries(given) as Partial<Shape>) };
 }
 
-async function subscribe(
+export async function subscribe(
   services: Services,
   channel: ChannelKey,
   uids: readonly Uid[],

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { PERSON, type ChannelKey, type Uid } from '../../core/ids.ts';
 import { personChannel } from '../../core/placement.ts';
-import type { PublishRequest, PublishResult } from '../../messaging/port.ts';
+import type { PublishRequest, PublishResult, Services } from '../../messaging/port.ts';
 import type { Random } from '../../runtime/port.ts';
 import {
   fieldsOf,
@@ -16,6 +17,7 @@ import {
 } from '../body.ts';
 import { badRequest, valueOf } from '../http-error.ts';
 import type { ApiCalls, ApiContext } from '../port.ts';
+import { makeKnown, subscribe, TEMPORARY } from './channels.ts';
 
 const CLIENT_MSG_NO_LENGTH_MAX = 1024;
 /** 32 bits on the wire. Seconds. */
@@ -24,7 +26,10 @@ const EXPIRE_MAX = 0xffff_ffff;
 export function messageCalls(context: ApiContext): ApiCalls {
   return {
     async '/message/send'(body) {
-      const message = readMessage(fieldsOf(body), context);
+      const fields = fieldsOf(body);
+      const message = readMessage(fields, context);
+      const receivers = readUids(fields, 'subscribers', context.uidsMax);
+      if (receivers.length > 0) await gather(context.services, message.channel, receivers);
       return sentBody(valueOf(await context.services.publisher.publish(message)));
     },
 
@@ -57,17 +62,39 @@ export function messageCalls(context: ApiContext): ApiCalls {
   };
 }
 
+const LIST_DIGITS = 32;
+
 /** Of a batch: enough to share flushes of the disk, few enough to leave others room. */
 const SENDS_AT_ONCE = 256;
 
 function readMessage(fields: Fields, { random, uidsMax }: ApiContext): PublishRequest {
   const sender = readUid(fields, 'from_uid');
-  if (readUids(fields, 'subscribers', uidsMax).length > 0) {
-    throw badRequest(
-      'subscribers: a message to a list of users is not supported yet; expected none',
-    );
+  const receivers = readUids(fields, 'subscribers', uidsMax);
+  const content = readContent(fields, random);
+  if (receivers.length === 0) return { ...content, channel: readTarget(fields, sender) };
+  if (fields['channel_id']) {
+    throw badRequest('subscribers: expected none together with channel_id');
   }
-  return { ...readContent(fields, random), channel: readTarget(fields, sender) };
+  return { ...content, channel: listChannel(receivers) };
+}
+
+/** The same users in any order have the same channel, so that a retry finds what was sent. */
+function listChannel(uids: readonly Uid[]): ChannelKey {
+  const names = [...uids].sort().join('\n');
+  const digest = createHash('sha256').update(names).digest('hex').slice(0, LIST_DIGITS);
+  return `${TEMPORARY}/list-${digest}` as ChannelKey;
+}
+
+/** Who is in the channel already costs one look. */
+async function gather(
+  services: Services,
+  channel: ChannelKey,
+  receivers: readonly Uid[],
+): Promise<void> {
+  await makeKnown(services, channel);
+  const { subscriptions } = services;
+  const missing = receivers.filter((uid) => !subscriptions.isSubscribed(channel, uid));
+  await subscribe(services, channel, missing);
 }
 
 /** All but where it goes. */
