@@ -376,6 +376,7 @@ class HoldfastNode implements Node {
       clientUrl: () => clientUrl(client, this.#life?.clientPort ?? client.port),
       host: config.gateway.hostsAllowed[0],
       log: log.child({ room: 'connections' }),
+      onRefused: (status) => this.#metrics.count('holdfast_bridge_refusals_total', { status }),
     };
   }
 

@@ -30,6 +30,7 @@ export interface OneBotParts {
   readonly version: string;
   readonly runtime: Runtime;
   readonly log: Log;
+  readonly onRefused: (status: string) => void;
 }
 
 const GROUP = 2;
@@ -47,9 +48,9 @@ export function oneBotDrivers(parts: () => OneBotParts): ReadonlyMap<string, Con
   let made: ReadonlyMap<string, ConnectionDriver> | undefined;
   const drivers = () => {
     if (made) return made;
-    const { replica, runtime, log, version } = parts();
+    const { replica, runtime, log, version, onRefused } = parts();
     const numbers = new StoredNumbers(replica);
-    const ground = { world: worldOf(parts()), numbers, version, runtime, log };
+    const ground = { world: worldOf(parts()), numbers, version, runtime, log, onRefused };
     const pairing = { pairsWith, random: runtime.random, timers: runtime.timers, log };
     made = new Map<string, ConnectionDriver>([
       ['onebot-reverse', withPairing(new ReverseDriver(ground), pairing)],

@@ -31,6 +31,10 @@ export const COUNTERS = {
   holdfast_frames_malformed_total: metric('Frames from clients that could not be read', 'kind'),
   holdfast_frames_refused_total: metric('Frames from clients beyond a limit', 'limit'),
   holdfast_upgrades_refused_total: metric('WebSocket upgrades refused, by reason', 'reason'),
+  holdfast_bridge_refusals_total: metric(
+    'Connections refused on the ports of OneBot bridges, by HTTP status',
+    'status',
+  ),
   holdfast_http_requests_total: metric('Requests of the HTTP API', 'route', 'status'),
   holdfast_admin_calls_total: metric('Calls of the admin service', 'method', 'status'),
   holdfast_operations_applied_total: metric('Operations of peers applied here', 'source'),

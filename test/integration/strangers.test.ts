@@ -202,6 +202,8 @@ test.serial(
     t.is(await guarded('', { authorization: 'Bearer a-guess' }), 403);
     const open = await status('open', '');
     t.is(await open('', { origin: 'https://evil.example' }), 403);
+    await more('holdfast_bridge_refusals_total', 'status="401"', 0);
+    t.is(await counted('holdfast_bridge_refusals_total', 'status="403"'), 3);
     const exposed = JSON.stringify({ uid: 'bot', port: 1234, host: '0.0.0.0' });
     const create = cluster
       .admin(1)

@@ -14,6 +14,8 @@ export interface BridgeGround {
   readonly version: string;
   readonly runtime: Runtime;
   readonly log: Log;
+  /** A stranger came to a forward port; the HTTP status that it was given. */
+  readonly onRefused?: ((status: string) => void) | undefined;
 }
 
 export interface BridgeOptions extends BridgeGround {

@@ -39,7 +39,7 @@ export class ForwardDriver implements ConnectionDriver {
         log.info('a report of a bridge was not taken', { to, error });
       });
     };
-    const listener = this.#listening.get(id) ?? new ForwardListener(target, log);
+    const listener = this.#listening.get(id) ?? new ForwardListener(target, this.#ground);
     this.#listening.set(id, listener);
     const bridge = new Bridge({
       ...{ ...this.#ground, id, target },
@@ -69,16 +69,17 @@ export class ForwardDriver implements ConnectionDriver {
 /** A port that stays bound while its connection is kept: without a bridge it answers 503. */
 class ForwardListener {
   readonly #target: BridgeTarget;
-  readonly #log: BridgeGround['log'];
+  readonly #ground: BridgeGround;
   readonly #sockets = new WebSocketServer({
     ...{ noServer: true, maxPayload: FRAME_BYTES_MAX, perMessageDeflate: false },
   });
   #server: Server | undefined;
   #bridge: Bridge | undefined;
+  #loggedMs = -Infinity;
 
-  constructor(target: BridgeTarget, log: BridgeGround['log']) {
+  constructor(target: BridgeTarget, ground: BridgeGround) {
     this.#target = target;
-    this.#log = log;
+    this.#ground = ground;
   }
 
   async listen(bridge: Bridge): Promise<void> {
@@ -117,10 +118,7 @@ class ForwardListener {
     if (refusal || !bridge || !role) {
       const why = refusal ?? '503 Service Unavailable';
       const again = why.startsWith('503') ? `Retry-After: ${RETRY_AFTER_SECONDS}\r\n` : '';
-      this.#log.info('a OneBot connection was refused', {
-        why,
-        peer: request.socket.remoteAddress,
-      });
+      this.#refused(why, request);
       socket.end(`HTTP/1.1 ${why}\r\n${again}Connection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
@@ -128,6 +126,16 @@ class ForwardListener {
       const peer = `${request.socket.remoteAddress}:${request.socket.remotePort}`;
       bridge.attach(open, role, peer);
     });
+  }
+
+  /** At most one line a second: a stranger must not be able to fill the log. */
+  #refused(why: string, { socket }: IncomingMessage): void {
+    const { log, runtime, onRefused } = this.#ground;
+    onRefused?.(why.slice(0, 3));
+    const nowMs = runtime.clock.monotonicMs();
+    if (nowMs - this.#loggedMs < 1_000) return;
+    this.#loggedMs = nowMs;
+    log.info('a OneBot connection was refused', { why, peer: socket.remoteAddress });
   }
 
   #refusal({ headers }: IncomingMessage, url: URL): string | undefined {
