@@ -1,6 +1,6 @@
 import type { InterestItem } from '../cluster/link/message.ts';
 import type { Replication } from '../cluster/replication/port.ts';
-import type { ChannelKey, MemberId, Uid } from '../core/ids.ts';
+import type { ActorId, ChannelKey, MemberId, Uid } from '../core/ids.ts';
 import { REASON } from '../core/reason-code.ts';
 import { SEPARATOR } from '../core/row-key.ts';
 import type { OnlineDevice, RoutedSession } from './port.ts';
@@ -9,11 +9,26 @@ export interface PresenceOptions {
   readonly self: MemberId;
   readonly announce: Replication['announce'];
   readonly sessionsOf: (uid: Uid) => readonly RoutedSession[];
+  /** The run of a member that said Hello last, and whether what it announces still comes here. */
+  readonly runOf?: (member: MemberId) => {
+    readonly actor: ActorId | undefined;
+    readonly isHeard: boolean;
+  };
+  /** Sessions of a member that is not heard any more, and such that are there again nevertheless. */
+  readonly onRemote?: (session: RemoteSession, change: 'lost' | 'found') => void;
+}
+
+/** A session of another member, of the run that it was in. */
+export interface RemoteSession extends OnlineDevice {
+  readonly run: ActorId;
+  readonly id: number;
 }
 
 const MASTER = 1;
 
 interface Device extends OnlineDevice {
+  readonly id: number;
+  readonly run?: ActorId | undefined;
   readonly level: number;
   readonly sinceMs: number;
 }
@@ -79,20 +94,30 @@ export class Presence {
   }
 
   #learn(member: MemberId, item: InterestItem): void {
-    const device = deviceOf(member, item);
-    if (!device) return;
+    const named = deviceOf(member, item);
+    if (!named) return;
+    const device = { ...named, run: this.#options.runOf?.(member).actor };
     let devices = this.#elsewhere.get(device.uid);
     if (!devices) this.#elsewhere.set(device.uid, (devices = new Map<string, Device>()));
     if (devices.has(`${member}${item}`)) return;
     devices.set(`${member}${item}`, device);
+    this.#tell(device, 'found');
     if (device.level === MASTER) this.#kickOlder(device);
   }
 
   #forget(member: MemberId, item: InterestItem): void {
     const device = deviceOf(member, item);
     const devices = device && this.#elsewhere.get(device.uid);
-    if (!devices?.delete(`${member}${item}`)) return;
-    if (devices.size === 0) this.#elsewhere.delete(device!.uid);
+    const known = devices?.get(`${member}${item}`);
+    if (!devices || !known) return;
+    devices.delete(`${member}${item}`);
+    if (devices.size === 0) this.#elsewhere.delete(known.uid);
+    // A member that is heard tells of the ends of its sessions itself.
+    if (!this.#options.runOf?.(member).isHeard) this.#tell(known, 'lost');
+  }
+
+  #tell({ uid, deviceFlag, member, run, id }: Device, change: 'lost' | 'found'): void {
+    if (run !== undefined) this.#options.onRemote?.({ uid, deviceFlag, member, run, id }, change);
   }
 
   /** A master device elsewhere takes the place of the same device here when it came later. */
@@ -118,12 +143,13 @@ export class Presence {
 
 function deviceOf(member: MemberId, item: InterestItem): Device | undefined {
   if (item[0] !== 'u') return undefined;
-  const [uid, flag, level, , since] = item.slice(1).split(SEPARATOR);
+  const [uid, flag, level, id, since] = item.slice(1).split(SEPARATOR);
   if (!uid || since === undefined) return undefined;
   return {
     uid: uid as Uid,
     deviceFlag: Number(flag),
     level: Number(level),
+    id: Number(id),
     sinceMs: Number(since),
     member,
   };

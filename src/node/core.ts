@@ -173,6 +173,7 @@ export async function createNodeCore(
     ...{ replica, self, listener },
     webhooks: (): WebhookService | undefined => webhooks,
     announce: (add, remove) => replicator!.announce(add, remove),
+    runOf: (member) => replicator!.runOf(member),
     upkeep: () => sessions,
     deliveries: () => parts.delivery.log.count,
   });
@@ -295,6 +296,7 @@ interface RoutingParts {
   readonly self: Member;
   readonly listener: CoreListener;
   readonly announce: Replicator['announce'];
+  readonly runOf: Replicator['runOf'];
   readonly upkeep: () => SessionUpkeep;
   readonly webhooks: () => WebhookService | undefined;
   readonly deliveries: () => number;
@@ -303,7 +305,7 @@ interface RoutingParts {
 function createRouting(
   options: CoreOptions,
   { store, log }: CorePorts,
-  { replica, self, listener, announce, upkeep, webhooks, deliveries }: RoutingParts,
+  { replica, self, listener, announce, runOf, upkeep, webhooks, deliveries }: RoutingParts,
 ): RoutingIndex {
   const routing: RoutingIndex = new RoutingIndex({
     store,
@@ -312,6 +314,8 @@ function createRouting(
       self: self.id,
       announce,
       sessionsOf: (uid) => routing.sessionsOf(uid),
+      runOf,
+      onRemote: (session, change) => webhooks()?.onRemote(session, change),
     }),
     channelsPerUserMax: options.channelsPerUserMax ?? 100_000,
     onOverLimit: (uid, channelsMax) =>

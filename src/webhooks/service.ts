@@ -1,7 +1,9 @@
 import type { Repair } from '../audit/port.ts';
 import type { PeerCalls } from '../cluster/calls/port.ts';
 import type { MemberId } from '../core/ids.ts';
+import { hash32 } from '../core/placement.ts';
 import { RECALL } from '../core/row.ts';
+import type { RemoteSession } from '../messaging/presence.ts';
 import type { RoutedSession, SessionRegistry } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
@@ -12,6 +14,7 @@ import { Courier } from './courier.ts';
 import { DeadLetters } from './dead-letters.ts';
 import type { OutboxEvent } from './event.ts';
 import { Exchange } from './exchange.ts';
+import { LostSessions } from './lost-sessions.ts';
 import { limitsOf, type WebhookOptions } from './options.ts';
 import { Outbox, type Lane } from './outbox.ts';
 import type { DeadLetter, EndpointState, Webhooks, WebhookSender } from './port.ts';
@@ -23,6 +26,8 @@ export interface WebhookParts extends Omit<BodyOptions, 'replica'> {
   readonly replica: Replica;
   readonly sessions: Pick<SessionRegistry, 'online'>;
   readonly calls: PeerCalls;
+  /** Whether this member hears enough others to say who is gone; absent: always. */
+  readonly isMajority?: (() => boolean) | undefined;
   readonly sender: WebhookSender;
   readonly runtime: Runtime;
   readonly log: Log;
@@ -44,6 +49,7 @@ export class WebhookService implements Webhooks {
   readonly #couriers: ReadonlyMap<string, Courier>;
   readonly #exchange: Exchange;
   readonly #sources: EventSources;
+  readonly #lost: LostSessions;
   /** From when on, by endpoint, every event that is not in the outbox is settled. */
   readonly #since = new Map<string, number>();
 
@@ -82,6 +88,18 @@ export class WebhookService implements Webhooks {
       wanted: (type) => wanted.has(type),
       emit: (event) => this.#emit(event),
     });
+    this.#lost = new LostSessions({
+      ...{ sessions, runtime },
+      actor: replica.actor,
+      isMajority: parts.isMajority ?? (() => true),
+      isFirst: (name, without) =>
+        firstOf(
+          name,
+          [self, ...calls.reachable()].filter((member) => member !== without),
+        ) === self,
+      wanted: () => wanted.has('user.onlinestatus'),
+      emit: (event) => this.#emit(event),
+    });
     for (const { name } of options.endpoints) this.#since.set(name, this.#readSince(name));
   }
 
@@ -103,6 +121,11 @@ export class WebhookService implements Webhooks {
     this.#sources.onSession(session, change);
   }
 
+  /** A session of another member, when that is not heard any more, and when it is there again. */
+  onRemote(session: RemoteSession, change: 'lost' | 'found'): void {
+    this.#lost.onRemote(session, change);
+  }
+
   onRepair(repair: Repair): void {
     this.#sources.onRepair(repair);
   }
@@ -113,6 +136,7 @@ export class WebhookService implements Webhooks {
   }
 
   stop(): void {
+    this.#lost.stop();
     this.#exchange.stop();
     for (const courier of this.#couriers.values()) courier.stop();
     this.#parts.sender.close();
@@ -242,6 +266,11 @@ export class WebhookService implements Webhooks {
     this.#parts.replica.setFact(sinceFact(endpoint), text);
     return atMs;
   }
+}
+
+function firstOf(name: string, members: readonly MemberId[]): MemberId | undefined {
+  const weight = (member: MemberId): number => hash32(`${name}\u0001${member}`);
+  return members.toSorted((a, b) => weight(b) - weight(a) || (a < b ? -1 : 1))[0];
 }
 
 /** Name of the fact that says how far back this node's outbox can be trusted. */

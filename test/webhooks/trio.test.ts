@@ -35,6 +35,11 @@ async function sendAt({ core }: TrioCore, text: string): Promise<bigint> {
   return outcome.value.messageId;
 }
 
+/** `uid-flag-0|1-session-ofDevice-total`, as they came. */
+function statusesOf(receiver: FakeReceiver): readonly string[] {
+  return receiver.bodies('user.onlinestatus').map(String);
+}
+
 function idle(nodes: readonly TrioCore[]): Promise<unknown> {
   return until('nothing waits anywhere', () =>
     nodes.every(({ core }) => {
@@ -97,7 +102,7 @@ test('S1-9 what a dead node had not delivered is taken over by the others, each 
     ids.map((id) => `msg.notify:${id}`).toSorted(),
   );
   t.deepEqual(receiver.ids('message.recalled'), [`message.recalled:${ids[0]}`]);
-  t.is(receiver.ids('user.onlinestatus').length, 1);
+  t.is(statusesOf(receiver).filter((text) => /^u-\d+-1-/.test(text)).length, 1);
   t.deepEqual(
     [1, 2, 3].filter((k) => by.includes(k)),
     [1, 2],
@@ -123,4 +128,45 @@ test('what waits at a node that is being drained is told by another at once, and
   const next = await sendAt(nodes[0]!, 'after the drain was called off');
   await until('it tells again', () => receiver.ids('msg.notify').includes(`msg.notify:${next}`));
   t.is(by[1], 0);
+});
+
+test('F17 who goes offline with a node that dies is told of once, by one of the others', async (t) => {
+  const { nodes, receiver, by } = await startTrio(t);
+  const [first, second, third] = nodes;
+  await first!.core.routing.attach(new RecordingSession('ann'));
+  await first!.core.routing.attach(new RecordingSession('bob'));
+  await second!.core.routing.attach(new RecordingSession('bob'));
+  const isThere = ({ core }: TrioCore, name: string, times: number): boolean =>
+    core.services.sessions.online(uid(name)).length === times;
+  await until('all know', () => nodes.every((node) => isThere(node, 'bob', 2)));
+  await until('all three were told of', () => receiver.ids('user.onlinestatus').length === 3);
+  await first!.core.stop();
+  await until('their sessions are gone with it', () =>
+    [second!, third!].every((node) => isThere(node, 'ann', 0) && isThere(node, 'bob', 1)),
+  );
+  await until('it was told', () => receiver.ids('user.onlinestatus').length >= 5, 20_000);
+  await idle([second!, third!]);
+  const told = statusesOf(receiver).slice(3).toSorted();
+  t.is(told.length, 2);
+  t.regex(told[0]!, /^ann-\d+-0-\d+-0-0$/);
+  t.regex(told[1]!, /^bob-\d+-0-\d+-1-1$/);
+  t.false(by.slice(3).includes(0));
+});
+
+test('F13 who was only cut off is told of as offline, and as online once the node is heard again', async (t) => {
+  const { nodes, network, receiver } = await startTrio(t);
+  const [first, second, third] = nodes;
+  await first!.core.routing.attach(new RecordingSession('ann'));
+  await until('it is known', () =>
+    [second!, third!].every(({ core }) => core.services.sessions.online(uid('ann')).length === 1),
+  );
+  await until('told of', () => receiver.ids('user.onlinestatus').length === 1);
+  const [one, two, three] = nodes.map(({ core }) => core.self.id);
+  network.partition(one!, two!);
+  network.partition(one!, three!);
+  await until('offline', () => receiver.ids('user.onlinestatus').length >= 2, 20_000);
+  network.heal();
+  await until('online again', () => receiver.ids('user.onlinestatus').length >= 3, 20_000);
+  const states = statusesOf(receiver).map((text) => text.split('-')[2]);
+  t.deepEqual(states, ['1', '0', '1']);
 });

@@ -81,6 +81,9 @@ export class Peer implements PeerHolding {
     return this.#live && this.accepted.ready ? this.#actor : undefined;
   }
 
+  /** The run that said Hello last, and whether what it announces still comes here. */
+  readonly run = () => ({ actor: this.#actor, isHeard: this.accepted.ready });
+
   /** What it last reported, in this run of this node or before; a member that is down keeps it. */
   get lastReport(): LastReport | undefined {
     return this.#memory.last;

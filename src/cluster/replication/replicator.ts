@@ -135,6 +135,11 @@ export class Replicator implements Replication {
     return [...this.#peers.values()].map((peer) => peer.state());
   }
 
+  /** The run of a member that said Hello last, and whether what it announces still comes here. */
+  runOf(member: MemberId): ReturnType<Peer['run']> {
+    return this.#peers.get(member)?.run() ?? { actor: undefined, isHeard: false };
+  }
+
   mayWrite(): boolean {
     return !this.#catchingUp && this.#options.heldBack?.() !== true;
   }

@@ -1,5 +1,6 @@
 import { messageBody } from '../../api/message-body.ts';
 import type { PeerCalls } from '../../cluster/calls/port.ts';
+import type { Replicator } from '../../cluster/replication/replicator.ts';
 import type { ChannelKey, MemberId, Uid } from '../../core/ids.ts';
 import type { Services } from '../../messaging/port.ts';
 import type { ReplicatedStore } from '../../storage/replica.ts';
@@ -12,6 +13,7 @@ interface WebhookParts {
   readonly replica: ReplicatedStore;
   readonly services: Pick<Services, 'subscriptions' | 'sessions'>;
   readonly calls: PeerCalls;
+  readonly replicator: Pick<Replicator, 'peers'>;
   readonly repairs: Repairs;
 }
 
@@ -22,18 +24,26 @@ const UIDS_MAX = 1_000;
 export async function createWebhooks(
   { webhooks: options }: Pick<CoreOptions, 'webhooks'>,
   { store, runtime, log, webhookSender: sender }: CorePorts,
-  { self, replica, services, calls, repairs }: WebhookParts,
+  { self, replica, services, calls, repairs, replicator }: WebhookParts,
 ): Promise<WebhookService | undefined> {
   if (!options || options.endpoints.length === 0 || !sender) return undefined;
   const webhooks = await WebhookService.open(options, {
     ...{ self, store, replica, calls, sender, runtime, log: log.child({ room: 'webhooks' }) },
     sessions: services.sessions,
     messageText: messageBody,
+    isMajority: () => hearsMajority(replicator),
     offlineOf: (channel, without) => offlineOf(services, channel, without),
   });
   replica.addListener(webhooks.listener());
   repairs.add(webhooks);
   return webhooks;
+}
+
+/** More than half of the members, this one included; of two, one is enough. */
+function hearsMajority(replicator: Pick<Replicator, 'peers'>): boolean {
+  const peers = replicator.peers();
+  const heard = peers.filter(({ live }) => live).length + 1;
+  return heard * 2 > peers.length + 1 || peers.length < 2;
 }
 
 async function* offlineOf(
