@@ -84,7 +84,7 @@ test('S3-8 it tries for ever, at each address in turn, and says why it waits', a
   t.true(states.includes('waiting: 1006'));
 });
 
-test('S3-8 after an authentication refusal it stays away, with any other it comes back', async (t) => {
+test('S3-8 F35 after an authentication refusal it stays away, with any other it comes back', async (t) => {
   const refused = client(t, {
     openSocket: () => scripted({ error: { code: 2, message: 'the token is none' } }),
   });
@@ -122,7 +122,7 @@ test('each connection has a token of its own; one that cannot be had now is aske
   t.true(states.includes('waiting: the issuer is away'));
 });
 
-test('S3-8 over connections that break at any moment the application sees each message once, in order', async (t) => {
+test('S3-8 F28 over connections that break at any moment the application sees each message once, in order', async (t) => {
   const real = await startRealNode(t, createWsServer);
   const channels = ['a', 'b', 'c'];
   for (const name of channels) await real.subscribe(group(name), 'ann');

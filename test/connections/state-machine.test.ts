@@ -59,7 +59,7 @@ test('S0-3 a requested first state is honoured or refused, never replaced', asyn
   t.is(row.state, 'OPENING');
 });
 
-test('S0-4 of 100 writers of one version one wins, and what an old attempt tells is dropped', async (t) => {
+test('S0-4 F34 of 100 writers of one version one wins, and what an old attempt tells is dropped', async (t) => {
   const { service, runtime, reach } = await startService();
   const { attempt, version } = await reach('c', 'OPENING');
   const report = { id: 'c', attempt, version, to: 'CONNECTED', reason: 'me' } as const;

@@ -117,7 +117,7 @@ for (const [name, factory] of ADAPTERS) {
     t.regex((await second.ask('resume', other)).error!.message, /not subscribed/);
   });
 
-  test(`${name}: a forged or foreign token gets a clear answer, a connection and a fresh token`, async (t) => {
+  test(`F30 ${name}: a forged or foreign token gets a clear answer, a connection and a fresh token`, async (t) => {
     const real = await startRealNode(t, factory);
     const { token } = await withChannels(t, real, 'a');
     const snapshotOf = async (params: object): Promise<string | undefined> => {

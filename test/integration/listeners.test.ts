@@ -17,7 +17,7 @@ function run(args: readonly string[]): Promise<{ code: number; out: string; err:
   });
 }
 
-test('S3-4 disable and enable by the command line: connect, enable, then every message that was missed', async (t) => {
+test('S3-4 F33 disable and enable by the command line: connect, enable, then every message that was missed', async (t) => {
   t.timeout(120_000);
   const cluster = await startCluster(t, { nodes: 2, etcd: false });
   await allLinked(cluster);

@@ -40,7 +40,7 @@ function clientAt(
   return one;
 }
 
-test('S3-8 kill -9 of every node in turn under a stream of messages: the client is handed each once, in order', async (t) => {
+test('S3-8 F29 kill -9 of every node in turn under a stream of messages: the client is handed each once, in order', async (t) => {
   t.timeout(180_000);
   const cluster = await startCluster(t, { nodes: 3, etcd: false });
   await allLinked(cluster);

@@ -1,4 +1,5 @@
 import type { ChannelKey } from '../../../src/core/ids.ts';
+import { subscriptionKey } from '../../../src/core/row-key.ts';
 import type { NodeCore } from '../../../src/node/core.ts';
 import { isLinkWell, isWell } from '../checks/calm.ts';
 import { vectorOf } from '../checks/effects.ts';
@@ -59,6 +60,8 @@ const lostEntry: Fault = {
       state() {
         const state = stateOfRun(place);
         if (state !== 'damaged') return state;
+        // It says what the disk says: first that has to be right.
+        if (context.sim.damage.isOpen(subscriptionKey(channel, uid))) return 'held';
         const entry = core.routing.entryOf(channel, uid);
         if (entry === 'offline') return 'void';
         const verdict = core.routing.verdict(channel, uid);

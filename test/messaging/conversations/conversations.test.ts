@@ -38,7 +38,7 @@ async function join(core: NodeCore, channel: ChannelKey, user: Uid): Promise<voi
   if (!joined.ok) throw new Error(joined.message);
 }
 
-test('S4-1 one send of a user nobody has seen makes channel, memberships, message and both conversations', async (t) => {
+test('S4-1 F26 one send of a user nobody has seen makes channel, memberships, message and both conversations', async (t) => {
   const core = await lone(t);
   t.deepEqual((await core.services.conversations!.list(all(ben))).conversations, []);
   await send(core, pair, ada);
@@ -78,7 +78,7 @@ test('S4-4 two who write to each other at once on two nodes have one channel and
   t.pass();
 });
 
-test('S4-7 own messages are never unread, a cleared count stays cleared, a deleted conversation comes back', async (t) => {
+test('S4-7 F27 own messages are never unread, a cleared count stays cleared, a deleted conversation comes back', async (t) => {
   const core = await lone(t);
   const { conversations } = core.services;
   for (let i = 0; i < 3; i++) await send(core, pair, ada);

@@ -100,7 +100,7 @@ test('S1-4 S1-5 a recall on one node reaches every replica and is told once on e
   t.is(new Set(ids).size, 1);
 });
 
-test('S1-5 two nodes recall at once while they do not hear each other: one recall, told once', async (t) => {
+test('S1-5 F32 two nodes recall at once while they do not hear each other: one recall, told once', async (t) => {
   const { nodes, told, network, cut } = await startTrio(t);
   const { messageId } = await sendAt(nodes[0]!, 'SECRET-WORD');
   await same(nodes);
