@@ -8,6 +8,8 @@ import { listenerCalls } from './calls/listeners.ts';
 import { toMembersReply } from './calls/member-view.ts';
 import { AdminError, invalid } from './errors.ts';
 import type { ClusterInfo } from './port.ts';
+import { encodeQr } from './qr/encode.ts';
+import { qrPng } from './qr/show.ts';
 
 export interface OperatorCallsOptions {
   readonly cluster: ClusterInfo;
@@ -85,7 +87,18 @@ function callsOf(options: OperatorCallsOptions): Readonly<Record<string, Call>> 
     },
     explain: { fields: PAIR, serve: (request) => diagnosis.explain(request) },
     repair: { fields: PAIR, serve: (request) => diagnosis.repair(request) },
-    connection: { fields: { id: '' }, serve: (request) => connections.Connection(request) },
+    connection: {
+      fields: { id: '' },
+      serve: async (request: { id: string }) => {
+        const connection = await connections.Connection(request);
+        return { ...connection, picture: pictureOf(connection.standing?.code ?? '') };
+      },
+    },
+    confirm: {
+      fields: { id: '', code: '' },
+      serve: (request: { id: string; code: string }) =>
+        connections.ConfirmPairing({ ...request, ...ACTOR }),
+    },
     act: {
       fields: { id: '', action: '' },
       serve: (request: { id: string; action: string }) =>
@@ -104,10 +117,17 @@ function callsOf(options: OperatorCallsOptions): Readonly<Record<string, Call>> 
       fields: { name: '', retryAfterSeconds: 0, forGood: false },
       serve: (request) => listeners.DisableListener(request),
     },
+    drain: { fields: { sessionsPerSecond: 0 }, serve: (request) => listeners.Drain(request) },
   };
 }
 
 const EMPTY = { connections: [] };
+
+/** A code as the address of a PNG; empty where there is none, or it is too long for a picture. */
+function pictureOf(code: string): string {
+  const matrix = code === '' ? undefined : encodeQr(code);
+  return matrix ? `data:image/png;base64,${Buffer.from(qrPng(matrix)).toString('base64')}` : '';
+}
 
 /** As the decoder of protobuf would give it: every field there, of its type, and no others. */
 function shaped(request: unknown, fields: Request): Request {

@@ -1,5 +1,5 @@
 /** Drawing of the operator's page: everything goes in as text, never as HTML. */
-import { byId, element } from './view.js';
+import { byId, element } from './elements.js';
 
 const MARKS = {
   yes: ['RECEIVES', 'good'],
@@ -46,24 +46,22 @@ function memberRow(state, { id, live, peer, clientAddress, httpAddress }) {
   ]);
 }
 
-/** onSwitch(name, wanted: 'enable' | 'disable') */
+/** onSwitch(name, wanted: 'enable' | 'disable' | 'drain') */
 export function drawListeners(listeners, onSwitch) {
-  drawTable(
-    byId('listeners'),
-    ['Name', 'State', 'Address', 'Connections', ''],
-    [
-      ...listeners.map(({ name, state, address, connections }) => {
-        const wanted = state === 'enabled' ? 'disable' : 'enable';
-        const action = button(wanted, `${wanted} ${name}`, () => onSwitch(name, wanted));
-        const kind = state === 'enabled' ? 'good' : 'warn';
-        return row(name, [name, [state, kind], address, connections, action]);
-      }),
-    ],
-  );
+  const rows = listeners.map(({ name, state, address, connections }) => {
+    const isOn = state === 'enabled';
+    const actions = element('span');
+    for (const wanted of isOn ? ['disable', ...(name === 'client' ? ['drain'] : [])] : ['enable']) {
+      actions.append(button(wanted, `${wanted} ${name}`, () => onSwitch(name, wanted)));
+    }
+    return row(name, [name, [state, isOn ? 'good' : 'warn'], address, connections, actions]);
+  });
+  drawTable(byId('listeners'), ['Name', 'State', 'Address', 'Connections', ''], rows);
 }
 
 /** onAct(id, action), onOpen(id) */
-export function drawConnections(connections, { onAct, onOpen }) {
+export function drawConnections({ connections, members }, { onAct, onOpen }) {
+  const live = new Set(members.filter((member) => member.live).map((member) => member.id));
   byId('no-connections').hidden = connections.length > 0;
   byId('connections').hidden = connections.length === 0;
   const head = ['Connection', 'State', 'For', 'Deadline in', 'Owner', 'Attempt', 'Reason', ''];
@@ -72,7 +70,8 @@ export function drawConnections(connections, { onAct, onOpen }) {
       const { state, sinceMs, deadlineMs, owner, attempt, retries, reason, enabled } = standing;
       const name = button(id, `Journal of ${id}`, () => onOpen(id));
       const actions = element('span');
-      for (const action of enabled ? ['retry', 'cancel'] : ['start', 'remove']) {
+      const taken = live.has(owner) ? [] : ['take'];
+      for (const action of [...(enabled ? ['retry', 'cancel'] : ['start', 'remove']), ...taken]) {
         actions.append(button(action, `${action} ${id}`, () => onAct(id, action)));
       }
       const tries = retries > 0 ? `${attempt} (${retries} timed out)` : attempt;
@@ -91,18 +90,18 @@ export function drawConnections(connections, { onAct, onOpen }) {
   ]);
 }
 
-/** onRollback(version), onClose() */
-export function drawConnection({ id, target, standing, journal }, { onRollback, onClose }) {
+/** on: {rollback(version), confirm(code), close()} */
+export function drawConnection({ id, target, standing, journal, picture }, on) {
   const box = byId('connection');
   box.hidden = false;
   const title = element('h3', { textContent: `${id} · ${target} ` });
-  title.append(button('close', `Close ${id}`, onClose));
+  title.append(button('close', `Close ${id}`, on.close));
   const table = element('table');
   const rows = journal.toReversed().map(({ atMs, from, event, actor, node, after }) => {
     const back =
       after.version === standing.version
         ? ''
-        : button('roll back', `Roll back to ${after.version}`, () => onRollback(after.version));
+        : button('roll back', `Roll back to ${after.version}`, () => on.rollback(after.version));
     const change = `${from} → ${after.state}`;
     return row(after.version, [
       after.version,
@@ -115,11 +114,20 @@ export function drawConnection({ id, target, standing, journal }, { onRollback, 
     ]);
   });
   drawTable(table, ['Version', 'At', 'Change', 'Event', 'By', 'Reason', ''], rows);
-  box.replaceChildren(title, ...codeOf(standing), element('div', { className: 'wide' }, table));
+  box.replaceChildren(
+    title,
+    ...codeOf(id, standing, picture, on.confirm),
+    element('div', { className: 'wide' }, table),
+  );
 }
 
-function codeOf({ code }) {
-  return code === '' ? [] : [element('pre', { textContent: code })];
+/** What waits to be scanned, typed or confirmed. */
+function codeOf(id, { code }, picture, onConfirm) {
+  if (code === '') return [];
+  const image = element('img', { src: picture, alt: `QR code of ${id}`, className: 'code' });
+  const text = element('p', {}, element('code', { textContent: code }), ' ');
+  text.append(button('confirm', `Confirm the code of ${id}`, () => onConfirm(code)));
+  return picture === '' ? [text] : [image, text];
 }
 
 /** repaired: the reply of a repair, or undefined */
@@ -141,8 +149,8 @@ export function drawExplanation(explanation, repaired) {
   const notes = [...others, ...quiet];
   const list = element('ul', { className: 'findings' }, ...notes.map((text) => item(text)));
   byId('explanation').replaceChildren(
-    ...(repaired ? [repairOf(repaired)] : []),
     card,
+    ...(repaired ? [repairOf(repaired)] : []),
     ...(notes.length > 0 ? [list] : []),
     ...titled('What each node has', layers(members)),
     ...(history.length > 0 ? titled('History, newest first', historyOf(history)) : []),

@@ -1,4 +1,4 @@
-import { byId, showBanner } from './view.js';
+import { byId, showBanner } from './elements.js';
 import * as view from './operator-view.js';
 
 const POLL_MS = 2000;
@@ -59,7 +59,7 @@ async function drawAll() {
   byId('desk').hidden = false;
   view.drawState(state);
   view.drawListeners(state.listeners, switchListener);
-  view.drawConnections(state.connections, { onAct: act, onOpen: openConnection });
+  view.drawConnections(state, { onAct: act, onOpen: openConnection });
   if (opened === '') return;
   if (state.connections.some(({ id }) => id === opened)) await drawOpened();
   else closeConnection();
@@ -73,13 +73,18 @@ function showLogin(error) {
   byId('login-error').textContent = error;
 }
 
+const WARNINGS = {
+  'disable client': 'Disable the client listener? Its connections are ended.',
+  'disable http':
+    'This page is on the http listener: only the command line can enable it again. Disable it?',
+  'drain client': 'Send all clients of this node elsewhere, a few each second?',
+};
+
 function switchListener(name, wanted) {
-  const warning =
-    name === 'http'
-      ? 'This page is on the http listener: only the command line can enable it again. Disable it?'
-      : `Disable the ${name} listener? Its connections are ended.`;
-  if (wanted === 'disable' && !confirm(warning)) return;
-  void attempt(() => call(`listener-${wanted}`, { name })).then(refresh);
+  const warning = WARNINGS[`${wanted} ${name}`];
+  if (warning && !confirm(warning)) return;
+  const ask = () => (wanted === 'drain' ? call('drain') : call(`listener-${wanted}`, { name }));
+  void attempt(ask).then(refresh);
 }
 
 function act(id, action) {
@@ -100,9 +105,12 @@ function closeConnection() {
 async function drawOpened() {
   const id = opened;
   const connection = await call('connection', { id });
-  const onRollback = (version) =>
-    void attempt(() => call('rollback', { id, version })).then(refresh);
-  if (opened === id) view.drawConnection(connection, { onRollback, onClose: closeConnection });
+  if (opened !== id) return;
+  view.drawConnection(connection, {
+    rollback: (version) => void attempt(() => call('rollback', { id, version })).then(refresh),
+    confirm: (code) => void attempt(() => call('confirm', { id, code })).then(refresh),
+    close: closeConnection,
+  });
 }
 
 function pairOf() {
