@@ -14,6 +14,7 @@ import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
 import type * as listening from './listener-messages.ts';
 import type * as wire from './messages.ts';
+import type * as moderation from './moderation-messages.ts';
 import type * as past from './past-messages.ts';
 import type * as rules from './retention-messages.ts';
 import type * as hooks from './webhook-messages.ts';
@@ -211,6 +212,46 @@ export class AdminClient {
     request: Ask<hooks.ReplayDeadLettersRequest>,
   ): Promise<hooks.ReplayDeadLettersReply> {
     return this.#unary('ReplayDeadLetters', request);
+  }
+
+  channel(request: moderation.ChannelRequest): Promise<moderation.ChannelInfo> {
+    return this.#unary('Channel', request);
+  }
+
+  setChannel(request: moderation.SetChannelRequest): Promise<moderation.ChannelInfo> {
+    return this.#unary('SetChannel', request);
+  }
+
+  deleteChannel(request: moderation.ChannelRequest): Promise<moderation.DeleteChannelReply> {
+    return this.#unary('DeleteChannel', request);
+  }
+
+  channelList(request: Ask<moderation.ChannelListRequest>): Promise<moderation.ChannelListReply> {
+    return this.#unary('ChannelList', request);
+  }
+
+  changeChannelList(request: Ask<moderation.ChangeChannelListRequest>): Promise<object> {
+    return this.#unary('ChangeChannelList', request);
+  }
+
+  user(request: moderation.UserRequest): Promise<moderation.UserInfo> {
+    return this.#unary('User', request);
+  }
+
+  setToken(request: Ask<moderation.SetTokenRequest>): Promise<object> {
+    return this.#unary('SetToken', request);
+  }
+
+  signOut(request: moderation.SignOutRequest): Promise<object> {
+    return this.#unary('SignOut', request);
+  }
+
+  systemUsers(request: Ask<moderation.SystemUsersRequest> = {}): Promise<moderation.UidList> {
+    return this.#unary('SystemUsers', request);
+  }
+
+  setSystemUsers(request: Ask<moderation.SetSystemUsersRequest>): Promise<object> {
+    return this.#unary('SetSystemUsers', request);
   }
 
   decommission(request: Ask<wire.DecommissionRequest>): Promise<wire.DecommissionReply> {

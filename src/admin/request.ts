@@ -41,12 +41,12 @@ function checkPersons(channel: ChannelKey, field: string): void {
   }
 }
 
-export function readUids(uids: readonly string[], max: number): Uid[] {
-  if (uids.length === 0) throw invalid('uids', 'is empty');
-  if (uids.length > max) throw invalid('uids', `${uids.length} entries, at most ${max}`);
+export function readUids(uids: readonly string[], max: number, field = 'uids'): Uid[] {
+  if (uids.length === 0) throw invalid(field, 'is empty');
+  if (uids.length > max) throw invalid(field, `${uids.length} entries, at most ${max}`);
   return uids.map((uid, i) => {
     const parsed = parseUid(uid);
-    return parsed.ok ? parsed.value : take(parsed, `uids[${i}]`);
+    return parsed.ok ? parsed.value : take(parsed, `${field}[${i}]`);
   });
 }
 

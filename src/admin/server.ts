@@ -27,8 +27,10 @@ import type { Listeners } from '../connections/listener-port.ts';
 import type { Connections } from '../connections/port.ts';
 import type { FaultInjector } from '../faults/port.ts';
 import { listSubscriptions, type ListOptions } from './calls/list.ts';
+import { channelCalls } from './calls/channels.ts';
 import { connectionCalls } from './calls/connections.ts';
 import { listenerCalls } from './calls/listeners.ts';
+import { moderationCalls } from './calls/moderation.ts';
 import { conversations, history, recall } from './calls/past.ts';
 import { toMembersReply } from './calls/member-view.ts';
 import type { VerifyState } from './diagnosis-messages.ts';
@@ -54,6 +56,7 @@ import { kickSessions, publish, streamSessions } from './calls/sessions.ts';
 import { ClientGone, OpenStreams, type OutStream } from './streams.ts';
 import { changeSubscriptions, digest } from './calls/subscriptions.ts';
 import { retention } from './calls/retention.ts';
+import { userCalls } from './calls/users.ts';
 import { serveWatch } from './calls/watch.ts';
 import { deadLetters, replayDeadLetters, webhooks } from './calls/webhooks.ts';
 
@@ -225,6 +228,9 @@ export class AdminServer {
       ),
       ...this.#unaries(connectionCalls(this.#options.connections)),
       ...this.#unaries(listenerCalls(this.#options.listeners, cluster.nodeId)),
+      ...this.#unaries(channelCalls(services)),
+      ...this.#unaries(moderationCalls(services, limits)),
+      ...this.#unaries(userCalls(services, limits)),
       History: this.#unary((request) => history(services, request)),
       Recall: this.#unary((request) => recall(services, request)),
       Conversations: this.#unary((request) => conversations(services, request)),

@@ -1,13 +1,16 @@
 import type { Command } from 'commander';
+import { addChannelCommands } from './channels.ts';
 import { addClusterCommands, addForgetCommand } from './cluster.ts';
 import { addDiagnosisCommands } from './diagnosis.ts';
 import { addFaultCommand } from './fault.ts';
 import { addMessageCommands } from './messages.ts';
 import { addConnectionsCommands } from './connections.ts';
 import { addListenerCommands } from './listeners.ts';
+import { addModerationCommands } from './moderation.ts';
 import { addPastCommands } from './past.ts';
 import { addRetentionCommand } from './retention.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
+import { addUserCommands } from './users.ts';
 import { addWebhookCommands } from './webhooks.ts';
 
 /**
@@ -21,6 +24,9 @@ export function addAdminCommands(program: Command): void {
   addFaultCommand(program);
   addSubscriptionCommands(program);
   addMessageCommands(program);
+  addChannelCommands(program);
+  addModerationCommands(program);
+  addUserCommands(program);
   addPastCommands(program);
   addWebhookCommands(program);
   addRetentionCommand(program);
