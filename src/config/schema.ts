@@ -140,6 +140,7 @@ const messages = field.section({
   recall_window_seconds: field
     .section({ person: recallWindow(), group: recallWindow(), other: recallWindow() })
     .prefault({}),
+  write_acks: field.integer({ from: 1, to: 2, unit: 'disks' }).default(2),
   strangers: field.choice(['allow', 'refuse']).default('allow'),
 });
 

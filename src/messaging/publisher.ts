@@ -39,6 +39,8 @@ export interface PublisherOptions {
   readonly payloadBytesMax: number;
   /** How long an acknowledgement waits for a second disk while a peer is live. Milliseconds. */
   readonly secondDiskTimeoutMs: number;
+  /** Disks that an acknowledgement waits for: 1 is this node's own; 2 by default. */
+  readonly writeAcks?: 1 | 2 | undefined;
   /** How long a no-persist first message waits for the live members to know the pair. Milliseconds. */
   readonly routedTimeoutMs: number;
 }
@@ -113,8 +115,8 @@ export class PublishService implements Publisher {
   }
 
   #awaitSecondDisk(operation: Operation, done: (disks: number) => void): void {
-    const { replication, secondDiskTimeoutMs } = this.#options;
-    if (replication.livePeers() === 0) {
+    const { replication, secondDiskTimeoutMs, writeAcks } = this.#options;
+    if (writeAcks === 1 || replication.livePeers() === 0) {
       done(1);
       return;
     }

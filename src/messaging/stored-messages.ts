@@ -1,7 +1,8 @@
 import type { ChannelKey } from '../core/ids.ts';
-import { decodeMessage, type Message } from '../core/kinds/message.ts';
+import { decodeMessage, isExpired, type Message } from '../core/kinds/message.ts';
 import { RECALL, type Entry } from '../core/row.ts';
 import { channelPrefix, formatSeq, rangeEnd, type RowKey } from '../core/row-key.ts';
+import type { Clock } from '../runtime/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 
@@ -12,14 +13,20 @@ export interface StoredMessage {
   readonly written: Pick<Entry, 'actor' | 'counter'>;
 }
 
-/** Messages of one channel as the store has them; a recalled or damaged one is left out. */
+/** Messages of one channel as the store has them; a recalled, expired or damaged one is left out. */
 export class StoredMessages {
   readonly #store: Pick<Store, 'scan'>;
   readonly #replica: Pick<Replica, 'read'>;
+  readonly #clock: Pick<Clock, 'wallMs'>;
 
-  constructor(store: Pick<Store, 'scan'>, replica: Pick<Replica, 'read'>) {
+  constructor(
+    store: Pick<Store, 'scan'>,
+    replica: Pick<Replica, 'read'>,
+    clock: Pick<Clock, 'wallMs'>,
+  ) {
     this.#store = store;
     this.#replica = replica;
+    this.#clock = clock;
   }
 
   /** Those of `seqs`, in the order of their keys. Reads the keys between the lowest and the highest. */
@@ -65,6 +72,7 @@ export class StoredMessages {
     const [entry] = this.#replica.read(key);
     if (!entry || entry.tag === RECALL) return undefined;
     const message = decodeMessage(entry.value);
-    return message && { message, hlc: entry.hlc, written: entry };
+    if (!message || isExpired(message, this.#clock.wallMs())) return undefined;
+    return { message, hlc: entry.hlc, written: entry };
   }
 }

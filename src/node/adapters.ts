@@ -147,6 +147,7 @@ export function coreOptions({ config, self }: Ground): CoreOptions {
     secondDiskTimeoutMs: replication.secondDiskTimeoutMs,
     recallWindowMs: recallWindows(config),
     strangers: config.messages.strangers,
+    writeAcks: config.messages.writeAcks === 1 ? 1 : 2,
     webhooks: webhookOptions(config),
     retention: retentionOptions(config),
     connectionTimes: takeoverTimes(config),

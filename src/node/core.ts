@@ -79,6 +79,8 @@ export interface CoreOptions {
   readonly routedTimeoutMs?: number | undefined;
   readonly secondDiskTimeoutMs?: number | undefined;
   readonly operationLogEntriesMax?: number | undefined;
+  /** Disks that the acknowledgement of a message waits for while a peer is live; 2 by default. */
+  readonly writeAcks?: 1 | 2 | undefined;
   /** Of direct messages to users who have not said otherwise; `allow` by default. */
   readonly strangers?: StrangerPolicy | undefined;
   /** How long a sender may recall, by channel type; 120 s by default. Milliseconds. */

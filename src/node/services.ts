@@ -119,7 +119,7 @@ export function createServices(
   });
   const directory = new DirectoryService({ replica, gate, journal });
   const moderation = new ModerationService({ replica, store, gate, directory, journal });
-  const { strangers } = options;
+  const { strangers, writeAcks = 2 } = options;
   const permissions = new SendPermissions({ replica, directory, strangers, channelsMax });
   const table = new SubscriptionTable(store, replica);
   const writing = { replica, replication: replicator, gate, journal, routedTimeoutMs };
@@ -138,13 +138,19 @@ export function createServices(
     numbering: options.numbering,
     payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
     secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
+    writeAcks,
   });
   const lists = new SessionLists({
-    ...{ index: routing, log: delivery.log, messages: new StoredMessages(store, replica) },
+    ...{ index: routing, log: delivery.log },
+    messages: new StoredMessages(store, replica, runtime.clock),
     nowMs: () => runtime.clock.monotonicMs(),
     onMissed: (missed) => repairs.clientMissed(missed, runtime.clock.wallMs()),
   });
-  const facts = { clock: runtime.clock, livePeers: () => replicator.livePeers(), journal };
+  const facts = {
+    clock: runtime.clock,
+    livePeers: () => (writeAcks === 1 ? 0 : replicator.livePeers()),
+    journal,
+  };
   const { integrity, ...past } = createPast(options, {
     ...{ store, replica, replicator, directory, gate, runtime, table, repairs, log },
   });

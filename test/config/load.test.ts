@@ -266,6 +266,16 @@ test('an advertised admin address moves with its port', (t) => {
   t.is(loaded.config.listen.admin.advertise, 'a.example:5410');
 });
 
+test('messages: how many disks acknowledge, and whether strangers may write', (t) => {
+  const loaded = load('messages: { write_acks: 1, strangers: refuse }');
+  if (!loaded.ok) return t.fail(formatConfigErrors(loaded.errors));
+  t.like(loaded.config.messages, { writeAcks: 1, strangers: 'refuse' });
+  t.deepEqual(places('messages:\n  write_acks: 3\n  strangers: maybe\n'), [
+    'messages.write_acks 2:15',
+    'messages.strangers 3:14',
+  ]);
+});
+
 test('retention: 0 keeps everything, and what is no number of days is refused with its place', (t) => {
   const of = (retention: string) => load(`retention: ${retention}`);
   const loaded = of('{ age_days: { group: 90 }, channel_bytes_max: { other: 1048576 } }');

@@ -69,6 +69,14 @@ export function tombstoneOf(message: Message, recall: Recall): Message {
   return { ...message, payload: NOTHING, topic: '', recall };
 }
 
+/** From then on nobody is shown it: it is in no history, resume, repair or conversation. */
+export function isExpired(
+  { expire, timestamp }: Pick<Message, 'expire' | 'timestamp'>,
+  wallMs: number,
+): boolean {
+  return expire > 0 && (timestamp + expire) * 1000 <= wallMs;
+}
+
 /** Undefined where the bytes are no message: the caller reports the row as damaged. */
 export function decodeMessage(value: Uint8Array): Message | undefined {
   let fields: unknown;

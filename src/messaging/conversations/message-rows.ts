@@ -1,5 +1,5 @@
 import type { ActorId, ChannelKey } from '../../core/ids.ts';
-import { decodeMessage, type Message } from '../../core/kinds/message.ts';
+import { decodeMessage, isExpired, type Message } from '../../core/kinds/message.ts';
 import { RECALL } from '../../core/row.ts';
 import { channelPrefix, formatSeq, rangeEnd, type RowKey } from '../../core/row-key.ts';
 import type { Clock } from '../../runtime/port.ts';
@@ -97,9 +97,8 @@ export class MessageRows {
     }
   }
 
-  #counts({ syncOnce, expire, timestamp }: Message): boolean {
-    if (syncOnce) return false;
-    return expire === 0 || (timestamp + expire) * 1000 > this.#options.clock.wallMs();
+  #counts(message: Message): boolean {
+    return !message.syncOnce && !isExpired(message, this.#options.clock.wallMs());
   }
 
   #rowOf(channel: ChannelKey, key: RowKey, value: Uint8Array): MessageRow | undefined {

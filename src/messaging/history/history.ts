@@ -1,5 +1,5 @@
 import type { ActorId, ChannelKey } from '../../core/ids.ts';
-import { decodeMessage, tombstoneOf, type Message } from '../../core/kinds/message.ts';
+import { decodeMessage, isExpired, tombstoneOf, type Message } from '../../core/kinds/message.ts';
 import { RECALL, type Row } from '../../core/row.ts';
 import { channelPrefix, formatSeq, rangeEnd, type RowKey } from '../../core/row-key.ts';
 import type { Clock } from '../../runtime/port.ts';
@@ -174,8 +174,8 @@ export class ChannelHistory implements History {
     return recall ? tombstoneOf(message, recall) : message;
   }
 
-  #isExpired({ expire, timestamp }: Message): boolean {
-    return expire > 0 && (timestamp + expire) * 1000 <= this.#options.clock.wallMs();
+  #isExpired(message: Message): boolean {
+    return isExpired(message, this.#options.clock.wallMs());
   }
 }
 

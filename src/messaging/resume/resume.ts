@@ -1,5 +1,5 @@
 import type { ChannelKey, Uid } from '../../core/ids.ts';
-import { decodeMessage, type Message } from '../../core/kinds/message.ts';
+import { decodeMessage, isExpired, type Message } from '../../core/kinds/message.ts';
 import { shardOf } from '../../core/placement.ts';
 import { messageKey } from '../../core/row-key.ts';
 import { RECALL } from '../../core/row.ts';
@@ -193,9 +193,7 @@ export class ResumeService implements Resumes {
     const [entry] = replica.read(messageKey(channel, messageSeq, actor));
     if (!entry || entry.tag === RECALL) return undefined;
     const message = decodeMessage(entry.value);
-    if (!message) return undefined;
-    const { expire, timestamp } = message;
-    if (expire > 0 && (timestamp + expire) * 1000 <= clock.wallMs()) return undefined;
+    if (!message || isExpired(message, clock.wallMs())) return undefined;
     if (!replica.mayHaveCopies(channel)) return message;
     const read = replica.read.bind(replica);
     const copies = copiesOf(read, { channel, message, actor });

@@ -50,7 +50,7 @@ export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): Se
   const replay = new Replay({
     index,
     missed: deliveries,
-    messages: new StoredMessages(store, replica),
+    messages: new StoredMessages(store, replica, runtime.clock),
     subscribedAt: ({ channel, uid }) => {
       const live = liveEntries(replica.read(subscriptionKey(channel, uid)));
       return Math.min(...live.map(({ hlc }) => hlc));
