@@ -81,6 +81,12 @@ export class FakeChat {
       reply({ result: { ...params, action: method === 'subscribe' ? 0 : 1, reasonCode: 1 } });
     } else if (method === 'send') {
       reply({ result: this.#deliver(socket, params) });
+    } else if (method === 'history') {
+      reply({ result: { messages: [], more: false, nextSeq: 0 } });
+    } else if (method === 'conversations') {
+      reply({ result: { conversations: [], version: 1, next: '', more: false } });
+    } else if (method === 'read') {
+      reply({ result: { reasonCode: 1 } });
     } else if (method === 'ping') {
       reply({ result: {} });
     }

@@ -5,6 +5,8 @@ const REPLY_MS = 10_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 15_000;
 const KNOWN_MESSAGES_MAX = 2000;
+const LIST_PAGES_MAX = 10;
+const LIST_PAGE = 100;
 const WEB = 1;
 /** The node cannot now, another one may. */
 const SYSTEM_ERROR = 15;
@@ -17,12 +19,14 @@ export class ChatClient {
   #nextId = 1;
   #attempts = 0;
   #ended = false;
+  /** Where a node that is being drained said to go. */
+  #led;
   #timers = new Set();
 
   /**
    * uid, token, deviceId; addresses() gives where to connect, the preferred one first;
    * onState({state: 'connecting' | 'online' | 'waiting' | 'refused' | 'ended', address, reason, retryMs}),
-   * onMessage(message), onEvent(event).
+   * onMessage(message), onEvent(type, data).
    */
   constructor(options) {
     this.#options = options;
@@ -30,7 +34,8 @@ export class ChatClient {
 
   start() {
     const addresses = this.#options.addresses();
-    const address = addresses[this.#attempts % addresses.length];
+    const address = this.#led ?? addresses[this.#attempts % addresses.length];
+    this.#led = undefined;
     this.#state({ state: 'connecting', address });
     let socket;
     try {
@@ -68,6 +73,13 @@ export class ChatClient {
     this.#finish('ended', '');
   }
 
+  /** Now, and not when the wait is over. */
+  retry() {
+    if (this.#ended || this.#socket?.readyState < WebSocket.CLOSING) return;
+    this.#clear();
+    this.start();
+  }
+
   subscribe(channel) {
     return this.#call('subscribe', { subNo: drawId(), ...channel });
   }
@@ -80,6 +92,44 @@ export class ChatClient {
   send(channel, clientMsgNo, text) {
     const payload = encodeText(JSON.stringify({ type: 1, content: text }));
     return this.#call('send', { clientMsgNo, ...channel, payload, header: { redDot: true } });
+  }
+
+  /**
+   * What there is, or what changed since a version, at most LIST_PAGES_MAX pages of it. Resolves with
+   * {conversations, version}, the newest first.
+   */
+  async conversations(since) {
+    const conversations = [];
+    let version;
+    let after = '';
+    for (let page = 0; page < LIST_PAGES_MAX; page++) {
+      const asked = { version: since, limit: LIST_PAGE, after };
+      const answer = await this.#call('conversations', asked);
+      version ??= answer.version;
+      conversations.push(...answer.conversations);
+      if (!answer.more) break;
+      after = answer.next;
+    }
+    return { version, conversations: conversations.map(withLastRead) };
+  }
+
+  /** Down from a number, 0 for the newest. Resolves with {messages, more, cutTo}, ascending. */
+  async history(channel, startSeq, limit) {
+    const answer = await this.#call('history', { ...channel, startSeq, limit });
+    return { ...answer, messages: answer.messages.map(readable) };
+  }
+
+  recall(channel, messageId, messageSeq) {
+    return this.#call('recall', { ...channel, messageId, messageSeq });
+  }
+
+  read(channel, messageSeq) {
+    return this.#call('read', { ...channel, messageSeq });
+  }
+
+  /** Out of the list until another message comes. */
+  hide(channel) {
+    return this.#call('read', { ...channel, deleted: true });
   }
 
   #call(method, params) {
@@ -108,7 +158,7 @@ export class ChatClient {
   #receive(data) {
     const frame = JSON.parse(data);
     if (frame.method === 'recv') this.#onRecv(frame.params);
-    else if (frame.method === 'event') this.#options.onEvent?.(frame.params);
+    else if (frame.method === 'event') this.#onEvent(frame.params);
     else if (frame.method === 'disconnect') {
       this.#finish('refused', frame.params.reason || `reason ${frame.params.reasonCode}`);
     } else if (frame.id !== undefined) {
@@ -126,14 +176,26 @@ export class ChatClient {
     this.#known.add(messageId);
     if (this.#known.size > KNOWN_MESSAGES_MAX)
       this.#known.delete(this.#known.values().next().value);
-    this.#options.onMessage({ ...params, text: textOf(params.payload) });
+    // A command to programs, as WuKongIM's of a recall: nothing that anybody said.
+    if (params.header?.syncOnce) return;
+    this.#options.onMessage(readable(params));
+  }
+
+  #onEvent({ type, data }) {
+    const said = JSON.parse(data);
+    // Of the same kind only, so that nobody is led from wss:// to ws://.
+    const kind = new URL(this.#socket.url).protocol;
+    if (type === 'lifecycle.drain' && said.reconnect) {
+      this.#led = said.next?.find((address) => address.startsWith(kind));
+    }
+    this.#options.onEvent(type, said);
   }
 
   #lost(socket, reason) {
     if (this.#ended || socket !== this.#socket) return;
     this.#clear();
     const most = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** this.#attempts++);
-    const retryMs = Math.round(most * (0.5 + Math.random() / 2));
+    const retryMs = this.#led ? 0 : Math.round(most * (0.5 + Math.random() / 2));
     this.#state({ state: 'waiting', reason, retryMs });
     this.#after(retryMs, () => this.start());
   }
@@ -181,6 +243,14 @@ export function drawId() {
 
 function encodeText(text) {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+function withLastRead(one) {
+  return { ...one, last: readable(one.last), recalls: one.recalls ?? [] };
+}
+
+function readable(message) {
+  return { ...message, text: message.recall ? '' : textOf(message.payload) };
 }
 
 /** WuKongIM's text message is {"type":1,"content":"…"}; anything else is shown as it is. */

@@ -1,52 +1,98 @@
 /** Drawing only: everything that users wrote goes in as text, never as HTML. */
 
-export const byId = (id) => document.getElementById(id);
+import { DIRECT } from './conversations.js';
+import { byId, element } from './elements.js';
+import { previewText, shortTime } from './wording.js';
 
-export function element(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
+const PEOPLE_SHOWN_MAX = 50;
+
+/** The first letter, whole where it is no single code unit. */
+export function initialOf(name) {
+  return String.fromCodePoint(name.codePointAt(0));
 }
 
-export function showBanner(text, kind = 'warn') {
-  const banner = byId('banner');
-  banner.hidden = text === '';
-  banner.textContent = text;
-  banner.dataset.kind = kind;
+/** The uids of whom this user talks with: of direct conversations and of the open one. */
+export function peopleOf(chat) {
+  const direct = chat.list().filter((one) => one.direct);
+  const said = (chat.open()?.messages ?? []).map(({ fromUid }) => fromUid).toReversed();
+  const uids = [...direct.map(({ channel }) => channel.channelId), ...said];
+  const others = uids.filter((one) => one && one !== chat.uid);
+  return [...new Set(others)].slice(0, PEOPLE_SHOWN_MAX);
 }
 
-export function channelName({ channelId, channelType }) {
-  return channelType === 1 ? `@${channelId}` : channelId;
+/** Leaves alone what is as it was: neither the focus nor a screen reader is disturbed. */
+function drawWhereChanged(list, facts, items) {
+  const drawn = JSON.stringify(facts);
+  if (list.dataset.drawn === drawn) return;
+  list.dataset.drawn = drawn;
+  const focused = list.contains(document.activeElement) && document.activeElement.dataset.key;
+  list.replaceChildren(...items());
+  if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
-/** channels: {key, name, unread}[] */
-export function drawChannels(channels, currentKey, onOpen) {
-  const focused = document.activeElement?.dataset?.key;
-  byId('channels').replaceChildren(
-    ...channels.map(({ key, name, unread }) => {
+/** all: the conversations, the newest first; online: as of Cluster. */
+export function drawChannels({ all, current, online }, onOpen) {
+  const shown = all.map((one) => {
+    const { key, name, unread, last, direct, channel } = one;
+    const time = last?.timestamp ? shortTime(last.timestamp) : '';
+    const isOnline = direct && online?.has(channel.channelId) === true;
+    return { key, name, unread, time, isOnline, preview: previewText(last, direct) };
+  });
+  const facts = [current, shown];
+  drawWhereChanged(byId('channels'), facts, () =>
+    shown.map((one) => element('li', {}, channelButton(one, current, onOpen))),
+  );
+}
+
+function channelButton({ key, name, unread, time, isOnline, preview }, current, onOpen) {
+  const button = element('button', { type: 'button', onclick: () => onOpen(key) });
+  button.dataset.key = key;
+  button.setAttribute('aria-current', String(key === current));
+  const title = element('span', { className: 'name', textContent: name });
+  if (isOnline) title.append(element('span', { className: 'dot', title: 'online' }));
+  button.append(title, element('span', { className: 'soft time', textContent: time }));
+  button.append(element('span', { className: 'soft preview', textContent: preview }));
+  if (unread > 0) {
+    const count = element('span', { className: 'unread', textContent: unread });
+    count.setAttribute('aria-label', `${unread} unread`);
+    button.append(count);
+  }
+  return button;
+}
+
+/** online: Map of uid to devices, or undefined where it is not known. */
+export function drawPeople({ people, online }, onOpen) {
+  byId('people-section').hidden = online === undefined || people.length === 0;
+  if (online === undefined) return;
+  const shown = people.map((uid) => ({ uid, devices: online.get(uid) }));
+  shown.sort((a, b) => Number(b.devices !== undefined) - Number(a.devices !== undefined));
+  drawWhereChanged(byId('people'), shown, () =>
+    shown.map(({ uid, devices }) => {
+      const key = `${DIRECT}/${uid}`;
       const button = element('button', { type: 'button', onclick: () => onOpen(key) });
-      button.dataset.key = key;
-      button.setAttribute('aria-current', String(key === currentKey));
-      button.append(element('span', { className: 'name', textContent: name }));
-      if (unread > 0) {
-        const count = element('span', { className: 'unread', textContent: unread });
-        count.setAttribute('aria-label', `${unread} unread`);
-        button.append(count);
-      }
-      return element('li', {}, button);
+      button.dataset.key = `person ${uid}`;
+      button.append(element('span', { className: 'name', textContent: uid }));
+      const state = devices ? `online · ${devices.join(', ')}` : 'offline';
+      button.append(element('span', { className: 'soft', textContent: state }));
+      const item = element('li', {}, button);
+      item.dataset.live = String(devices !== undefined);
+      item.dataset.person = uid;
+      return item;
     }),
   );
-  if (focused) document.querySelector(`#channels [data-key="${CSS.escape(focused)}"]`)?.focus();
+}
+
+export function drawHeader({ name, direct, channel, state }, online) {
+  byId('channel-name').textContent = name;
+  const presence = online && (online.has(channel.channelId) ? 'online' : 'offline');
+  byId('channel-state').textContent = direct ? (presence ?? 'direct') : state;
+  byId('leave').textContent = direct ? 'Hide' : 'Leave';
 }
 
 /** view: what /page/cluster says. `node`: the one this tab is connected to. */
 export function drawMembers(view, node) {
-  const drawn = JSON.stringify([view, node, location.hash]);
-  const list = byId('members');
-  if (list.dataset.drawn === drawn) return;
-  list.dataset.drawn = drawn;
-  list.replaceChildren(
-    ...view.members.map((member) => {
+  drawWhereChanged(byId('members'), [view, node, location.hash], () =>
+    view.members.map((member) => {
       const item = element('li');
       item.dataset.live = String(member.live);
       item.dataset.member = member.id;
@@ -70,41 +116,4 @@ function linkTo({ id, http_address: address }) {
 
 function hashChannel() {
   return encodeURIComponent(new URLSearchParams(location.hash.slice(1)).get('channel') ?? '');
-}
-
-export function drawMessages(messages) {
-  const list = byId('messages');
-  list.replaceChildren(...messages.map(messageItem));
-  list.scrollTop = list.scrollHeight;
-}
-
-export function appendMessage(message) {
-  const list = byId('messages');
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  list.append(messageItem(message));
-  if (atEnd || message.own) list.scrollTop = list.scrollHeight;
-}
-
-export function redrawMessage(message) {
-  document
-    .querySelector(`#messages [data-no="${CSS.escape(message.no)}"]`)
-    ?.replaceWith(messageItem(message));
-}
-
-function messageItem(message) {
-  if (message.notice) return element('li', { className: 'notice', textContent: message.notice });
-  const meta = element('div', { className: 'meta' });
-  meta.append(element('b', { textContent: message.own ? 'you' : message.fromUid }));
-  const time = new Date(message.timestamp * 1000);
-  const clock = time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  meta.append(element('time', { textContent: clock, dateTime: time.toISOString() }));
-  if (message.origin) meta.append(element('span', { textContent: `via ${message.origin}` }));
-  if (message.status) {
-    const className = message.failed ? 'failed' : '';
-    meta.append(element('span', { className, textContent: message.status }));
-  }
-  const item = element('li', { className: message.own ? 'own' : '' }, meta);
-  item.append(element('div', { className: 'text', textContent: message.text }));
-  item.dataset.no = message.no;
-  return item;
 }
