@@ -4,6 +4,7 @@ import { OPERATION_WRITES_MAX, type Operation, type Write } from '../../core/ope
 import type { Entry, Row } from '../../core/row.ts';
 import type { RowKey } from '../../core/row-key.ts';
 import type { VectorRow } from '../../core/version-vector.ts';
+import type { ContextTrail } from './context-trail.ts';
 import type { Fields } from './fields.ts';
 
 /**
@@ -13,42 +14,95 @@ import type { Fields } from './fields.ts';
 const COUNTER_MIN = 1;
 const TAG_MAX = 255;
 
-export function writeContext(out: unknown[], context: Context): void {
-  out.push(context.length);
-  for (const { actor, from, to } of context) out.push(actor, from, to);
+/** A context of `shard`; with a trail possibly as what differs from the last one. */
+export interface ContextPlace {
+  readonly shard: number;
+  readonly trail: ContextTrail | undefined;
 }
 
-export function readContext(fields: Fields): Context {
+/** In the place of the number of spans: what differs follows. */
+const DIFFERS = -1;
+
+export function writeContext(
+  out: unknown[],
+  context: Context,
+  { shard, trail }: ContextPlace,
+): void {
+  const difference = trail?.difference(shard, context);
+  if (!difference) return writeSpans(out, context);
+  out.push(DIFFERS);
+  writeSpans(out, difference.added);
+  out.push(difference.dropped.length);
+  for (const place of difference.dropped) out.push(place);
+}
+
+function writeSpans(out: unknown[], spans: Context): void {
+  out.push(spans.length);
+  for (const { actor, from, to } of spans) out.push(actor, from, to);
+}
+
+export function readContext(fields: Fields, place: ContextPlace): Context {
+  const { shard, trail } = place;
+  if (!fields.takes(DIFFERS)) {
+    const context = readSpans(fields);
+    trail?.note(shard, context);
+    return context;
+  }
+  const added = readSpans(fields);
+  const dropped: number[] = [];
+  for (let left = fields.count('dropped', 1); left > 0; left--) {
+    dropped.push(fields.integer('place', (dropped.at(-1) ?? -1) + 1));
+  }
+  const context = trail?.restore(shard, { added, dropped });
+  if (!context) return fields.fail('spans', 'expected a context like the one before it');
+  checkOrder(fields, context);
+  trail?.note(shard, context);
+  return context;
+}
+
+function readSpans(fields: Fields): Context {
   const count = fields.count('spans', 3);
   if (count === 0) return EMPTY_CONTEXT;
   const spans: Span[] = [];
-  let last: Span | undefined;
   for (let i = 0; i < count; i++) {
     const actor = fields.actor();
     const from = fields.integer('from', COUNTER_MIN);
-    const span: Span = { actor, from, to: fields.integer('to', from) };
-    if (last && (last.actor === actor ? from <= last.to + 1 : actor < last.actor)) {
-      fields.fail('spans', 'expected spans in order, apart from each other');
-    }
-    spans.push(span);
-    last = span;
+    spans.push({ actor, from, to: fields.integer('to', from) });
   }
+  checkOrder(fields, spans);
   return spans;
 }
 
-export function writeOperations(out: unknown[], operations: readonly Operation[]): void {
+function checkOrder(fields: Fields, spans: Context): void {
+  let last: Span | undefined;
+  for (const span of spans) {
+    if (last && (last.actor === span.actor ? span.from <= last.to + 1 : span.actor < last.actor)) {
+      fields.fail('spans', 'expected spans in order, apart from each other');
+    }
+    last = span;
+  }
+}
+
+export function writeOperations(
+  out: unknown[],
+  operations: readonly Operation[],
+  trail: ContextTrail | undefined,
+): void {
   out.push(operations.length);
   for (const { actor, shard, first, count, hlc, writes } of operations) {
     out.push(actor, shard, first, count, hlc, writes.length);
     for (const { offset, key, tag, context, value } of writes) {
       out.push(offset, key, tag);
-      writeContext(out, context);
+      writeContext(out, context, { shard, trail });
       out.push(value);
     }
   }
 }
 
-export function readOperations(fields: Fields): readonly Operation[] {
+export function readOperations(
+  fields: Fields,
+  trail: ContextTrail | undefined,
+): readonly Operation[] {
   const operations: Operation[] = [];
   for (let left = fields.count('operations', 6); left > 0; left--) {
     const actor = fields.actor();
@@ -60,21 +114,22 @@ export function readOperations(fields: Fields): readonly Operation[] {
     );
     const count = fields.integer('count', 1, OPERATION_WRITES_MAX);
     const hlc = fields.integer('hlc');
-    operations.push({ actor, shard, first, count, hlc, writes: readWrites(fields, shard, count) });
+    const writes = readWrites(fields, { shard, trail }, count);
+    operations.push({ actor, shard, first, count, hlc, writes });
   }
   return operations;
 }
 
-function readWrites(fields: Fields, shard: number, countMax: number): readonly Write[] {
+function readWrites(fields: Fields, place: ContextPlace, countMax: number): readonly Write[] {
   const writes: Write[] = [];
   const count = fields.integer('writes', 0, countMax);
   let next = 0;
   for (let i = 0; i < count; i++) {
     const offset = fields.integer('offset', next, countMax - 1);
     next = offset + 1;
-    const key = fields.key(shard);
+    const key = fields.key(place.shard);
     const tag = fields.integer('tag', 0, TAG_MAX);
-    const context = readContext(fields);
+    const context = readContext(fields, place);
     writes.push({ offset, key, tag, context, value: fields.bytes('value') });
   }
   return writes;
@@ -125,26 +180,26 @@ export function readVector(fields: Fields): readonly VectorRow[] {
 
 type KeyedRow = readonly [RowKey, Row];
 
-export function writeRows(out: unknown[], rows: readonly KeyedRow[]): void {
+export function writeRows(out: unknown[], rows: readonly KeyedRow[], place: ContextPlace): void {
   out.push(rows.length);
   for (const [key, row] of rows) {
     out.push(key, row.length);
     for (const { actor, counter, hlc, tag, context, value } of row) {
       out.push(actor, counter, hlc, tag);
-      writeContext(out, context);
+      writeContext(out, context, place);
       out.push(value);
     }
   }
 }
 
-export function readRows(fields: Fields, shard: number): readonly KeyedRow[] {
+export function readRows(fields: Fields, place: ContextPlace): readonly KeyedRow[] {
   const rows: KeyedRow[] = [];
   for (let left = fields.count('rows', 2); left > 0; left--) {
-    const key = fields.key(shard);
+    const key = fields.key(place.shard);
     const row: Entry[] = [];
     let last: Entry | undefined;
     for (let entries = fields.count('entries', 6); entries > 0; entries--) {
-      const entry = readEntry(fields);
+      const entry = readEntry(fields, place);
       const ordered =
         !last ||
         last.actor < entry.actor ||
@@ -158,11 +213,11 @@ export function readRows(fields: Fields, shard: number): readonly KeyedRow[] {
   return rows;
 }
 
-function readEntry(fields: Fields): Entry {
+function readEntry(fields: Fields, place: ContextPlace): Entry {
   const actor = fields.actor();
   const counter = fields.integer('counter', COUNTER_MIN);
   const hlc = fields.integer('hlc');
   const tag = fields.integer('tag', 0, TAG_MAX);
-  const context = readContext(fields);
+  const context = readContext(fields, place);
   return { actor, counter, hlc, tag, context, value: fields.bytes('value') };
 }

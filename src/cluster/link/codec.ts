@@ -10,6 +10,7 @@ import {
   writeRows,
   writeVector,
 } from './codec-parts.ts';
+import type { ContextTrail } from './context-trail.ts';
 import { Fields, Malformed } from './fields.ts';
 import {
   CALL_BYTES_MAX,
@@ -74,10 +75,14 @@ const STORE_ID = /^[0-9a-f]{16}$/;
 /** Records would make one message depend on those before it. */
 const packr = new Packr({ useRecords: false });
 
-/** The payload is a buffer of its own, the message may change afterwards. */
-export function encodePeerMessage(message: PeerMessage): Encoded {
+/**
+ * The payload is a buffer of its own, the message may change afterwards. With the trail of a link's
+ * direction every message of it has to be encoded with it, in the order in which they leave; without one
+ * a message stands alone.
+ */
+export function encodePeerMessage(message: PeerMessage, trail?: ContextTrail): Encoded {
   const out: unknown[] = [];
-  write(out, message);
+  write(out, message, trail);
   return { kind: KINDS[message.type], payload: packr.pack(out) };
 }
 
@@ -85,7 +90,11 @@ export function encodePeerMessage(message: PeerMessage): Encoded {
  * Checks every field. Byte values are views on `payload`: who keeps one for long copies it. The
  * error names message, field and what was expected, and quotes no content.
  */
-export function decodePeerMessage(kind: number, payload: Uint8Array): Parsed<PeerMessage> {
+export function decodePeerMessage(
+  kind: number,
+  payload: Uint8Array,
+  trail?: ContextTrail,
+): Parsed<PeerMessage> {
   const type = TYPES.get(kind);
   if (!type) return { ok: false, error: `unknown kind of message: ${kind}` };
   let unpacked: unknown;
@@ -97,7 +106,7 @@ export function decodePeerMessage(kind: number, payload: Uint8Array): Parsed<Pee
   if (!Array.isArray(unpacked)) return { ok: false, error: `${type}: the payload is no array` };
   const fields = new Fields(unpacked);
   try {
-    const value = read(fields, type);
+    const value = read(fields, type, trail);
     fields.end();
     return { ok: true, value };
   } catch (error) {
@@ -106,11 +115,11 @@ export function decodePeerMessage(kind: number, payload: Uint8Array): Parsed<Pee
   }
 }
 
-function write(out: unknown[], message: PeerMessage): void {
+function write(out: unknown[], message: PeerMessage, trail: ContextTrail | undefined): void {
   switch (message.type) {
     case 'operations':
       out.push(message.frame);
-      return writeOperations(out, message.operations);
+      return writeOperations(out, message.operations, trail);
     case 'applied':
       return void out.push(message.disk, message.routed);
     case 'heartbeat':
@@ -127,14 +136,14 @@ function write(out: unknown[], message: PeerMessage): void {
       writeVector(out, message.changed);
       writeRanges(out, message.covered);
       writeRanges(out, message.collected);
-      return writeOperations(out, message.operations);
+      return writeOperations(out, message.operations, trail);
     case 'snapshot-wanted':
       return void out.push(message.request, message.shard, message.after ?? null, message.bytesMax);
     case 'snapshot-rows':
       out.push(message.request, message.shard, message.last);
       writeVector(out, message.vector);
       writeRanges(out, message.collected);
-      return writeRows(out, message.rows);
+      return writeRows(out, message.rows, { shard: message.shard, trail });
     case 'interest':
       return writeInterest(out, message);
     case 'interest-wanted':
@@ -153,10 +162,14 @@ function write(out: unknown[], message: PeerMessage): void {
   }
 }
 
-function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
+function read(
+  fields: Fields,
+  type: PeerMessage['type'],
+  trail: ContextTrail | undefined,
+): PeerMessage {
   switch (type) {
     case 'operations':
-      return { type, frame: fields.integer('frame', 1), operations: readOperations(fields) };
+      return { type, frame: fields.integer('frame', 1), operations: readOperations(fields, trail) };
     case 'applied': {
       const disk = fields.integer('disk');
       return { type, disk, routed: fields.integer('routed') };
@@ -177,7 +190,7 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
       const [request, more] = [fields.integer('request'), fields.flag('more')];
       const vectorHash = fields.integer('vectorHash');
       const [changed, covered] = [readVector(fields), readRanges(fields)];
-      const [collected, operations] = [readRanges(fields), readOperations(fields)];
+      const [collected, operations] = [readRanges(fields), readOperations(fields, trail)];
       return { type, request, more, vectorHash, changed, covered, collected, operations };
     }
     case 'snapshot-wanted': {
@@ -190,7 +203,15 @@ function read(fields: Fields, type: PeerMessage['type']): PeerMessage {
       const [request, shard] = [fields.integer('request'), fields.shard()];
       const last = fields.flag('last');
       const [vector, collected] = [readVector(fields), readRanges(fields)];
-      return { type, request, shard, last, vector, collected, rows: readRows(fields, shard) };
+      return {
+        type,
+        request,
+        shard,
+        last,
+        vector,
+        collected,
+        rows: readRows(fields, { shard, trail }),
+      };
     }
     case 'interest':
       return readInterest(fields);

@@ -33,6 +33,13 @@ export class Fields {
     return this.fail(what, `expected a whole number ${min}..${max}`, found);
   }
 
+  /** Takes the next field where it is this one. */
+  takes(expected: number): boolean {
+    if (this.#fields[this.#at] !== expected) return false;
+    this.#at += 1;
+    return true;
+  }
+
   /** How many of something follow, of which each takes at least `fieldsEach` fields. */
   count(what: string, fieldsEach: number): number {
     const left = this.#fields.length - this.#at - 1;

@@ -2,6 +2,7 @@ import type { MemberId } from '../../core/ids.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Timers } from '../../runtime/port.ts';
 import { decodePeerMessage, encodePeerMessage } from './codec.ts';
+import { ContextTrail } from './context-trail.ts';
 import { CLOSING, ENVELOPE_BYTES, type Envelope } from './envelope.ts';
 import type { PeerMessage } from './message.ts';
 import type { Link, LinkHandler } from './port.ts';
@@ -43,6 +44,8 @@ export class GrpcLink implements Link {
   readonly peer: MemberId;
   readonly #options: GrpcLinkOptions;
   #handler: LinkHandler | undefined;
+  readonly #sent = new ContextTrail();
+  readonly #heard = new ContextTrail();
   #bufferedBytes = 0;
   #full = false;
   #closed = false;
@@ -59,7 +62,7 @@ export class GrpcLink implements Link {
   send(message: PeerMessage): boolean {
     if (this.#closed) return false;
     const { messageBytesMax, bufferBytesMax, overrunBytesMax } = this.#options;
-    const envelope = encodePeerMessage(message);
+    const envelope = encodePeerMessage(message, this.#sent);
     const bytes = envelope.payload.length + ENVELOPE_BYTES;
     if (bytes > messageBytesMax) {
       this.#fail(`a message of ${bytes} bytes (${message.type}) is over ${messageBytesMax}`);
@@ -102,7 +105,7 @@ export class GrpcLink implements Link {
       const reason = Buffer.from(payload).toString('utf8').slice(0, REASON_LENGTH_MAX);
       return this.ended(`closed by the peer: ${reason}`);
     }
-    const decoded = decodePeerMessage(kind, payload);
+    const decoded = decodePeerMessage(kind, payload, this.#heard);
     if (decoded.ok) return this.#handler?.onMessage(decoded.value);
     this.#options.onMalformed();
     this.#fail(`malformed message: ${decoded.error}`);

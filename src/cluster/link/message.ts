@@ -25,7 +25,7 @@ export type PeerMessage =
   | Call
   | Reply;
 
-export const PROTOCOL = { min: 1, max: 1 } as const;
+export const PROTOCOL = { min: 2, max: 2 } as const;
 
 /** First message on a link, in both directions; nothing else is handled before it. */
 export interface Hello {

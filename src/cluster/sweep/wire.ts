@@ -3,9 +3,16 @@ import { hash32, SHARDS } from '../../core/placement.ts';
 import type { SetItem } from '../../core/reconciliation/item.ts';
 import { CONTENT_MAX, COUNTER_MAX } from '../../core/reconciliation/item-hash.ts';
 import type { Row } from '../../core/row.ts';
-import type { RowKey } from '../../core/row-key.ts';
+import { shardOfKey, type RowKey } from '../../core/row-key.ts';
 import type { ShardTotals } from '../../storage/summary-port.ts';
-import { readContext, readRows, writeContext, writeRows } from '../link/codec-parts.ts';
+import {
+  readContext,
+  readRows,
+  writeContext,
+  writeRows,
+  type ContextPlace,
+} from '../link/codec-parts.ts';
+import { ContextTrail } from '../link/context-trail.ts';
 import { Fields, Malformed } from '../link/fields.ts';
 
 /**
@@ -109,7 +116,7 @@ export function writeCompared({ session, epoch, storeId, mask, unequal }: Compar
   const out: unknown[] = [session, epoch, storeId, mask, unequal.length];
   for (const { shard, count, vector, symbols, symbolsTo } of unequal) {
     out.push(shard, count, symbolsTo, symbols, vector !== undefined);
-    if (vector) writeContext(out, vector);
+    if (vector) writeContext(out, vector, alone(shard));
   }
   return out;
 }
@@ -123,7 +130,7 @@ export function readCompared(body: unknown): Compared {
   for (let left = fields.count('unequal', 5); left > 0; left--) {
     const [shard, count] = [fields.shard(), fields.integer('count')];
     const [symbolsTo, symbols] = [fields.integer('symbolsTo'), fields.bytes('symbols')];
-    const vector = fields.flag('vector') ? readContext(fields) : undefined;
+    const vector = fields.flag('vector') ? readContext(fields, alone(shard)) : undefined;
     unequal.push({ shard, count, vector, symbols, symbolsTo });
   }
   fields.end();
@@ -219,21 +226,22 @@ export interface RowsFound {
 
 export function writeRowsFound({ answered, rows }: RowsFound): unknown[] {
   const out: unknown[] = [answered];
-  writeRows(out, rows);
+  const [first] = rows;
+  writeRows(out, rows, together(first ? shardOfKey(first[0]) : 0));
   return out;
 }
 
 export function readRowsFound(body: unknown, shard: number): RowsFound {
   const fields = open(body);
   const answered = fields.integer('answered');
-  const rows = readRows(fields, shard);
+  const rows = readRows(fields, together(shard));
   fields.end();
   return { answered, rows };
 }
 
 export function writeShardRows(shard: number, rows: readonly KeyedRow[], session = 0): unknown[] {
   const out: unknown[] = [shard, session];
-  writeRows(out, rows);
+  writeRows(out, rows, together(shard));
   return out;
 }
 
@@ -244,7 +252,17 @@ export function readShardRows(body: unknown): {
 } {
   const fields = open(body);
   const [shard, session] = [fields.shard(), fields.integer('session')];
-  const rows = readRows(fields, shard);
+  const rows = readRows(fields, together(shard));
   fields.end();
   return { shard, session, rows };
+}
+
+/** A context by itself. */
+function alone(shard: number): ContextPlace {
+  return { shard, trail: undefined };
+}
+
+/** The contexts of one message's rows, each as what differs from the one before. */
+function together(shard: number): ContextPlace {
+  return { shard, trail: new ContextTrail() };
 }
