@@ -119,7 +119,7 @@ export function createServices(
   });
   const directory = new DirectoryService({ replica, gate, journal });
   const moderation = new ModerationService({ replica, store, gate, directory, journal });
-  const { strangers, writeAcks = 2 } = options;
+  const { strangers, writeAcks } = options;
   const permissions = new SendPermissions({ replica, directory, strangers, channelsMax });
   const table = new SubscriptionTable(store, replica);
   const writing = { replica, replication: replicator, gate, journal, routedTimeoutMs };
@@ -130,15 +130,8 @@ export function createServices(
   });
   const publisher = new PublishService({
     ...writing,
-    permissions,
-    heads,
-    delivery,
-    messageIds,
-    runtime,
-    numbering: options.numbering,
-    payloadBytesMax: options.payloadBytesMax ?? 1024 * 1024,
-    secondDiskTimeoutMs: options.secondDiskTimeoutMs ?? 5_000,
-    writeAcks,
+    ...{ permissions, heads, delivery, messageIds, runtime },
+    ...publishOptions(options),
   });
   const lists = new SessionLists({
     ...{ index: routing, log: delivery.log },
@@ -169,6 +162,15 @@ export function createServices(
     ],
     copies: new LateCopies(replica, gate),
   };
+}
+
+function publishOptions({
+  numbering,
+  payloadBytesMax = 1024 * 1024,
+  secondDiskTimeoutMs = 5_000,
+  writeAcks,
+}: CoreOptions & { readonly numbering: SlotNumber }) {
+  return { numbering, payloadBytesMax, secondDiskTimeoutMs, writeAcks };
 }
 
 /** The services as one surface uses them: the operation log says that a write came by it. */
