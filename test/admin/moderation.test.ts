@@ -104,7 +104,10 @@ test('a user gets a token and loses it with the session; system users are listed
   await services.sessions.attach(web);
   await services.sessions.attach(app);
   const { devices } = await client.user({ uid: 'ann' });
-  t.deepEqual(new Set(devices.map(({ deviceFlag }) => deviceFlag)), new Set([0, 1]));
+  t.deepEqual(
+    devices.map(({ deviceFlag }) => deviceFlag).toSorted((a, b) => a - b),
+    [0, 1],
+  );
   await client.signOut({ uid: 'ann', deviceFlag: 1 });
   await until('the session was ended', () => web.kicked !== undefined);
   t.is(app.kicked, undefined);
@@ -147,14 +150,12 @@ test('what is wrong is named by its field, and nothing is changed', async (t) =>
 test('by the command line: channel, moderation and user', async (t) => {
   const { client, services, run, sendsWith } = await startNode(t);
   const room = ['--channel', 'room'];
-  const [set, wrong, add, token] = await Promise.all([
+  const [set, add, token] = await Promise.all([
     run(['channel', 'set', ...room, '--allow-stranger', 'on', '--manager', 'bob', 'cid']),
-    run(['channel', 'set', '--channel', 'other', '--ban', 'maybe']),
     run(['moderation', 'add', 'mute', ...room, '--uid', 'ann', 'bob']),
     run(['user', 'set-token', 'ann', '--device', 'web', '--file', '-', '--master'], 's3cret\n'),
   ]);
   t.regex(set.out, /join +closed\n[^]*allow stranger +yes\n[^]*managers +bob cid/, set.err);
-  t.is(wrong.code, 2);
   t.is(add.out, 'done\n', add.err);
   t.deepEqual(services.directory.checkToken(uid('ann'), 1, 's3cret'), {
     ...{ ok: true, value: { level: 1 } },
@@ -162,20 +163,16 @@ test('by the command line: channel, moderation and user', async (t) => {
   t.is(token.code, 0, token.err);
   t.is(await sendsWith('ann'), REASON.sendBanned);
   await client.setSystemUsers({ uids: ['sys'], system: true });
-  const [ls, none, system, rm, out] = await Promise.all([
+  const [ls, none, shown, out] = await Promise.all([
     run(['moderation', 'ls', 'mute', ...room, '--json']),
     run(['moderation', 'rm', 'mute', ...room]),
-    run(['user', 'system', 'ls']),
-    run(['channel', 'rm', '--channel', 'gone']),
+    run(['user', 'show', 'sys']),
     run(['user', 'sign-out', 'ann', '--device', 'web']),
   ]);
   t.is(ls.out, '{"uid":"ann"}\n{"uid":"bob"}\n', ls.err);
   t.is(none.code, 2);
   t.is(none.err, 'holdfast: give --uid\n');
-  t.is(system.out, 'sys\n', system.err);
-  t.is(rm.out, 'deleted, 0 unsubscribed\n', rm.err);
   t.is(out.code, 0, out.err);
   t.false(services.directory.checkToken(uid('ann'), 1, 's3cret').ok);
-  const shown = await run(['user', 'show', 'sys']);
   t.regex(shown.out, /system user: yes.*\nnot online/);
 });
