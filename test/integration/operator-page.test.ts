@@ -1,8 +1,9 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import type { Page } from 'playwright-core';
 import { hasChromium, withBrowser } from '../support/browser.ts';
 import { startCluster } from '../support/cluster.ts';
 import { allLinked, clientOf } from '../support/integration.ts';
+import { freePort } from '../support/ports.ts';
 
 const run = hasChromium() ? test : test.skip;
 const TOKEN = 'a-token-of-operators';
@@ -12,6 +13,18 @@ async function explain(tab: Page, uid: string, channel: string): Promise<void> {
   await tab.getByLabel('User', { exact: true }).fill(uid);
   await tab.getByLabel('Channel, or the other user').fill(channel);
   await tab.getByRole('button', { name: 'Explain' }).click();
+}
+
+/** The code is a picture and text, and an operator may confirm it. */
+async function pairInPage(t: ExecutionContext, tab: Page): Promise<void> {
+  const row = tab.locator('#connections tr[data-key=paired]');
+  await row.locator('td', { hasText: 'QRCODE' }).waitFor();
+  await tab.getByLabel('Journal of paired').click();
+  const image = tab.locator('img.code');
+  await image.waitFor();
+  t.true(await image.evaluate((node) => (node as { naturalWidth?: number }).naturalWidth! > 100));
+  await tab.getByLabel('Confirm the code of paired').click();
+  await row.locator('td', { hasText: 'CONNECTED' }).waitFor();
 }
 
 run(
@@ -24,6 +37,10 @@ run(
     const admin = cluster.admin(1);
     const alice = await clientOf(t, cluster.addresses(2).client, 'alice');
     await alice.subscribe('room');
+    const port = await freePort();
+    const paired = { uid: 'bot', port, accessToken: 'key-of-a-bot', pairing: 'required' };
+    const target = JSON.stringify(paired);
+    await admin.createConnection({ id: 'paired', kind: 'onebot-forward', target });
     await admin.createConnection({
       ...{ id: 'bot-1', kind: 'external', target: '{"token":"secret-1"}' },
       ...{ state: '', actor: 'a test' },
@@ -52,6 +69,8 @@ run(
       await tab.getByRole('button', { name: 'Repair' }).click();
       await tab.locator('#repaired', { hasText: 'Repair: nothing was wrong' }).waitFor();
 
+      t.is(await tab.locator('#explanation > :first-child').getAttribute('data-receives'), 'yes');
+
       const bot = tab.locator('#connections tr[data-key=bot-1]');
       await bot.locator('td', { hasText: 'OPENING' }).waitFor();
       await tab.getByLabel('Journal of bot-1').click();
@@ -63,6 +82,8 @@ run(
         await tab.emulateMedia({ colorScheme: 'dark' });
         await tab.screenshot({ path: `${PICTURES}/operator-dark.png`, fullPage: true });
       }
+      await pairInPage(t, tab);
+      await tab.getByLabel('Journal of bot-1').click();
       await tab.getByLabel('cancel bot-1').click();
       await bot.locator('td', { hasText: 'DISCONNECTED' }).waitFor();
       await journal.locator('td', { hasText: "operator's page on node-1" }).first().waitFor();

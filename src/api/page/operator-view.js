@@ -91,7 +91,8 @@ export function drawConnections({ connections, members }, { onAct, onOpen }) {
 }
 
 /** on: {rollback(version), confirm(code), close()} */
-export function drawConnection({ id, target, standing, journal, picture }, on) {
+export function drawConnection(connection, on) {
+  const { id, target, standing, journal } = connection;
   const box = byId('connection');
   box.hidden = false;
   const title = element('h3', { textContent: `${id} · ${target} ` });
@@ -116,13 +117,13 @@ export function drawConnection({ id, target, standing, journal, picture }, on) {
   drawTable(table, ['Version', 'At', 'Change', 'Event', 'By', 'Reason', ''], rows);
   box.replaceChildren(
     title,
-    ...codeOf(id, standing, picture, on.confirm),
+    ...codeOf(connection, on.confirm),
     element('div', { className: 'wide' }, table),
   );
 }
 
 /** What waits to be scanned, typed or confirmed. */
-function codeOf(id, { code }, picture, onConfirm) {
+function codeOf({ id, standing: { code }, picture }, onConfirm) {
   if (code === '') return [];
   const image = element('img', { src: picture, alt: `QR code of ${id}`, className: 'code' });
   const text = element('p', {}, element('code', { textContent: code }), ' ');
