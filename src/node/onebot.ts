@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws';
 import { HoldfastClient, type ReceivedMessage } from '../client/client.ts';
+import { BotMembers } from './bot-members.ts';
 import { ForwardDriver } from '../connections/onebot/forward.ts';
 import { StoredNumbers } from '../connections/onebot/numbers.ts';
 import type {
@@ -18,11 +19,11 @@ import { channelIdOf, channelTypeOf, parseChannelKey, PERSON, type Uid } from '.
 import { personsOf } from '../core/placement.ts';
 import type { Services } from '../messaging/port.ts';
 import type { Log } from '../observability/log.ts';
-import type { Runtime } from '../runtime/port.ts';
+import type { Runtime, Timer } from '../runtime/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
 
 export interface OneBotParts {
-  readonly replica: Pick<Replica, 'read' | 'submit' | 'fact' | 'setFact'>;
+  readonly replica: Pick<Replica, 'read' | 'submit' | 'fact' | 'setFact' | 'addListener'>;
   readonly services: Services;
   /** Where clients of this node connect; asked with each connection. */
   readonly clientUrl: () => string;
@@ -40,7 +41,8 @@ const NAMES_MAX = 3_000;
 const DEVICE_FLAG = 2;
 /** Messages of an account that are not handed on twice, though it goes on from an earlier place. */
 const HANDED_MAX = 2_000;
-/** How far back a node that was killed goes on. Milliseconds. */
+/** A place is kept so soon after what was handed on: a node that was killed goes on from there. */
+const PLACE_MS = 200;
 const PING_MS = 5_000;
 
 /** Bridges to bots that speak OneBot v11: each is a client of this node on behalf of its user. */
@@ -70,6 +72,8 @@ export function oneBotDrivers(parts: () => OneBotParts): ReadonlyMap<string, Con
 
 function worldOf(parts: OneBotParts): BotWorld {
   const { subscriptions } = parts.services;
+  const members = new BotMembers(parts.replica);
+  parts.replica.addListener(members);
   const handed = new Map<string, Recent>();
   const handedTo = (id: string): Recent => {
     const known = handed.get(id) ?? new Recent(HANDED_MAX);
@@ -95,26 +99,37 @@ function worldOf(parts: OneBotParts): BotWorld {
       if (!channel.ok) return [];
       return subscriptions.subscribersOf(channel.value, undefined, NAMES_MAX);
     },
+    watchMembers: (uid, handler) => members.watch(uid, handler),
     async kick(group, uid) {
       const channel = parseChannelKey(group, GROUP);
       if (!channel.ok) throw new Error(channel.error);
-      const outcome = await subscriptions.unsubscribe({
-        ...{ channel: channel.value, uids: [uid as Uid], cause: 'client', waitFor: 'all' },
-      });
+      const outcome = await members.during(group, uid, () =>
+        subscriptions.unsubscribe({
+          ...{ channel: channel.value, uids: [uid as Uid], cause: 'client', waitFor: 'all' },
+        }),
+      );
       if (!outcome.ok) throw new Error(outcome.message);
     },
   };
 }
 
 function openAccount(
-  { replica, clientUrl, host }: OneBotParts,
+  { replica, clientUrl, host, runtime }: OneBotParts,
   { id, uid, token, handed }: Parameters<BotWorld['open']>[0] & { readonly handed: Recent },
   handlers: BotHandlers,
 ): BotAccount {
   const fact = `bridge/${id}`;
   const kept = replica.fact(fact);
   let isWhole = true;
-  const client = new HoldfastClient({
+  let placing: Timer | undefined;
+  const keepPlaceSoon = (): void => {
+    placing ??= runtime.timers.after(PLACE_MS, () => {
+      placing = undefined;
+      // The answer brings a younger token; without a connection the next one does.
+      if (client.state === 'connected') client.ping().catch(() => {});
+    });
+  };
+  const client: HoldfastClient = new HoldfastClient({
     ...{ uid, token, deviceId: `bridge-${id}`, deviceFlag: DEVICE_FLAG, pingMs: PING_MS },
     addresses: [clientUrl()],
     openSocket: (address) =>
@@ -129,8 +144,11 @@ function openAccount(
     },
     onMessage(message) {
       if (handed.has(message.messageId)) return;
-      if (handlers.onMessage(toBot(message))) handed.add(message.messageId);
-      else isWhole = false;
+      if (!handlers.onMessage(toBot(message))) isWhole = false;
+      else {
+        handed.add(message.messageId);
+        keepPlaceSoon();
+      }
     },
     onEvent({ type, data }) {
       if (type === 'message.recalled') handlers.onRecall(data as BotRecall);
@@ -155,7 +173,10 @@ function openAccount(
       const answer = await client.request('history', { channelId, channelType, limit });
       return (answer['messages'] as ReceivedMessage[]).map(toBot);
     },
-    stop: () => client.stop(),
+    stop() {
+      placing?.cancel();
+      client.stop();
+    },
   };
 }
 

@@ -120,6 +120,20 @@ test.serial(
       'data'
     ];
     t.is((members as unknown[]).length, 2);
+    const room = { channelId: 'room', channelType: 2 };
+    const { group_id } = said;
+    const isNotice = (kind: string, sub_type: string, user_id: number) => (f: Frame) =>
+      f['notice_type'] === kind &&
+      f['sub_type'] === sub_type &&
+      f['group_id'] === group_id &&
+      f['user_id'] === user_id;
+    await cluster.admin(1).subscribe({ ...room, uids: ['7001'] });
+    await bot.event('who comes', isNotice('group_increase', 'approve', 7001));
+    await cluster.admin(1).unsubscribe({ ...room, uids: ['7001'] });
+    await bot.event('who leaves', isNotice('group_decrease', 'leave', 7001));
+    await cluster.admin(1).subscribe({ ...room, uids: ['7002'] });
+    t.like(await bot.ask('set_group_kick', { group_id, user_id: 7002 }), { status: 'ok' });
+    await bot.event('who is kicked', isNotice('group_decrease', 'kick', 7002));
     await cluster.admin(1).actOnConnection({ id, action: 'cancel' });
     await until('the bot was closed', () => bot.closed);
     t.is(bot.closed!.code, 1001);

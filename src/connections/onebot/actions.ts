@@ -9,7 +9,7 @@ export interface ActionGround {
   readonly uid: string;
   readonly version: string;
   readonly account: Pick<BotAccount, 'send' | 'recall' | 'recent'>;
-  readonly world: Omit<BotWorld, 'open'>;
+  readonly world: Omit<BotWorld, 'open' | 'watchMembers'>;
   readonly numbers: Numbers;
   readonly messages: KnownMessages;
   readonly isOnline: () => boolean;

@@ -38,6 +38,7 @@ export class Bridge {
   readonly #events: Events;
   readonly #messages = new KnownMessages(MESSAGES_KNOWN_MAX);
   #account: BotAccount | undefined;
+  #unwatch: (() => void) | undefined;
   #isOnline = false;
   /** Something came that no socket took: the account has to begin again where everything was taken. */
   #missed = false;
@@ -66,6 +67,7 @@ export class Bridge {
     this.#links.add(link);
     if (link.takesEvents && this.#missed) this.#stopAccount();
     this.#account ??= this.#open();
+    this.#unwatch ??= this.#watch();
   }
 
   close(reason: string): void {
@@ -99,6 +101,15 @@ export class Bridge {
     );
   }
 
+  /** What nobody hears now is told to nobody: members can be asked for. */
+  #watch(): () => void {
+    const { world, target, runtime } = this.#options;
+    return world.watchMembers(target.uid, (change) => {
+      const event = this.#events.member(change, runtime.clock.wallMs());
+      for (const link of this.#links) link.event(event);
+    });
+  }
+
   #tell(event: OneBotEvent): boolean {
     let isTaken = false;
     for (const link of this.#links) isTaken = link.event(event) || isTaken;
@@ -113,6 +124,8 @@ export class Bridge {
   }
 
   #stopAccount(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
     this.#account?.stop();
     this.#account = undefined;
     this.#isOnline = false;

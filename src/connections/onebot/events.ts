@@ -1,6 +1,6 @@
 import { formatCodes, segmentsOf } from './segments.ts';
 import { numberOf } from './known-messages.ts';
-import type { BotMessage, BotRecall, Numbers } from './port.ts';
+import type { BotMessage, BotRecall, MemberChange, Numbers } from './port.ts';
 
 export type OneBotEvent = Readonly<Record<string, unknown>>;
 
@@ -62,6 +62,19 @@ export class Events {
       ...{ ...common, notice_type: 'group_recall' },
       group_id: this.#numbers.numberOf('group', channelId),
       operator_id: this.#numbers.numberOf('user', by === '' ? fromUid : by),
+    };
+  }
+
+  member({ group, uid, how }: MemberChange, wallMs: number): OneBotEvent {
+    const user_id = this.#numbers.numberOf('user', uid);
+    const gone =
+      user_id === this.selfId && how === 'kicked' ? 'kick_me' : how === 'left' ? 'leave' : 'kick';
+    return {
+      ...{ time: Math.floor(wallMs / 1000), self_id: this.selfId, post_type: 'notice' },
+      notice_type: how === 'joined' ? 'group_increase' : 'group_decrease',
+      sub_type: how === 'joined' ? 'approve' : gone,
+      // Who did it is in the operation log and in no row.
+      ...{ group_id: this.#numbers.numberOf('group', group), operator_id: user_id, user_id },
     };
   }
 

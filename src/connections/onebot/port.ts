@@ -56,6 +56,15 @@ export interface BotWorld {
   /** Others that the user has a private conversation with. */
   partnersOf(uid: string): Promise<readonly string[]>;
   kick(group: string, uid: string): Promise<void>;
+  /** Of the bot's groups, from now on; what it returns ends it. */
+  watchMembers(uid: string, handler: (change: MemberChange) => void): () => void;
+}
+
+/** `uid` may be the bot itself. */
+export interface MemberChange {
+  readonly group: string;
+  readonly uid: string;
+  readonly how: 'joined' | 'left' | 'kicked';
 }
 
 /** Numbers for names, as OneBot has no others. The same on every member and after every restart. */
