@@ -46,9 +46,16 @@ async function more(name: string, labels: string, before: number): Promise<boole
 async function upgradeStatus(url: string, headers: Record<string, string>): Promise<number> {
   const socket = new WebSocket(url, { headers });
   socket.on('error', () => {});
-  const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
-  response.resume();
-  return response.statusCode!;
+  return new Promise((resolve) => {
+    socket.once('unexpected-response', (_, response: IncomingMessage) => {
+      response.resume();
+      resolve(response.statusCode!);
+    });
+    socket.once('open', () => {
+      socket.terminate();
+      resolve(101);
+    });
+  });
 }
 
 test.serial(
