@@ -158,6 +158,11 @@ export class ClientGateway {
     return true;
   }
 
+  /** False where every upgrade is refused now. */
+  get takesConnections(): boolean {
+    return this.#service === 'enabled' && this.#options.mayConnect?.() !== false;
+  }
+
   get service(): ServiceState {
     return this.#service;
   }

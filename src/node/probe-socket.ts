@@ -7,6 +7,8 @@ export interface ProbeSocketOptions {
   readonly secret: string;
   /** Under which host name the gateway takes connections. */
   readonly host?: string | undefined;
+  /** Whether the port takes connections now: what it would refuse is not tried, nor counted as refused. */
+  readonly isTaken: () => boolean;
   readonly runtime: Runtime;
   readonly onProbe: (text: string) => void;
 }
@@ -36,7 +38,11 @@ export class ProbeSocket {
 
   #open(): void {
     if (this.#stopped) return;
-    const { url, secret, host, runtime } = this.#options;
+    const { url, secret, host, isTaken, runtime } = this.#options;
+    if (!isTaken()) {
+      runtime.timers.after(AGAIN_MS, () => this.#open());
+      return;
+    }
     const headers = host === undefined ? {} : { host };
     const socket = new WebSocket(url, {
       ...{ headers, handshakeTimeout: HANDSHAKE_MS },

@@ -24,7 +24,7 @@ export function probe(
   const secret = `probe ${Buffer.from(runtime.random.bytes(32)).toString('hex')}`;
   gateway.expectProbe(probeChannel(self.id), secret);
   const socket = new ProbeSocket({
-    ...{ secret, runtime },
+    ...{ secret, runtime, isTaken: () => gateway.takesConnections },
     url: clientUrl(config.listen.client, port),
     host: config.gateway.hostsAllowed[0],
     onProbe: (text) => canary.onProbe(text),
