@@ -1,5 +1,7 @@
 /** One user's connection: WuKongIM's JSON-RPC over WebSocket, and back again after every loss. */
 
+import { closeText } from './wording.js';
+
 const PING_MS = 25_000;
 const REPLY_MS = 10_000;
 const RETRY_FIRST_MS = 500;
@@ -65,7 +67,7 @@ export class ChatClient {
     });
     socket.addEventListener('message', ({ data }) => this.#receive(data));
     socket.addEventListener('close', ({ code, reason }) =>
-      this.#lost(socket, reason || `code ${code}`),
+      this.#lost(socket, reason || closeText(code)),
     );
   }
 

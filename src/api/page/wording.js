@@ -15,6 +15,21 @@ const REASONS = {
   103: 'too late to take it back',
 };
 
+const CLOSES = {
+  1000: 'closed',
+  1001: 'the node stops',
+  1006: 'no answer, or cut off',
+  1009: 'a message was too long',
+  1011: 'the node failed',
+  1012: 'the node restarts',
+  1013: 'the node says later',
+};
+
+/** Of a WebSocket that closed without words. */
+export function closeText(code) {
+  return CLOSES[code] ?? `code ${code}`;
+}
+
 /** Where the server says no more than a code. */
 export function reasonText(code) {
   return REASONS[code] ?? `reason ${code}`;
