@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { OperatorPort } from '../../src/api/operator-port.ts';
+import { silentLog } from '../../src/observability/log.ts';
 import { withApi, type RunningApi } from './fakes.ts';
 
 const EIGHT_HOURS_MS = 8 * 3_600_000;
@@ -49,6 +50,24 @@ test('operator: no call without a login, none with a wrong token', async (t) => 
     { operator: port, managerTokens: ['of the API'] },
   );
   t.deepEqual(asked, []);
+});
+
+test('operator: refused logins are told once a second, with their number', async (t) => {
+  const { port, at } = operatorOf();
+  const told: unknown[] = [];
+  const log = { ...silentLog, warn: (_: string, fields: unknown) => void told.push(fields) };
+  await withApi(
+    async ({ post }) => {
+      for (let i = 0; i < 5; i++) await post('/operator/login', { token: `wrong ${i}` });
+      at.nowMs += 1_000;
+      await post('/operator/login', { token: 'wrong' });
+    },
+    { operator: port, log },
+  );
+  t.deepEqual(told, [
+    { from: '127.0.0.1', logins: 1 },
+    { from: '127.0.0.1', logins: 5 },
+  ]);
 });
 
 test('operator: a login is a cookie that scripts and other pages cannot use', async (t) => {

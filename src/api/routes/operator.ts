@@ -12,12 +12,15 @@ export const OPERATOR_PATHS: readonly string[] = [
   '/operator/call/:name',
 ];
 const TOKEN_LENGTH_MAX = 4096;
+const TELL_EVERY_MS = 1_000;
 
 /** The calls of the operator's page: a login by token, then the calls of the admin service as JSON. */
 export function addOperatorRoutes(server: FastifyInstance, context: ApiContext): void {
   const { operator, random, log } = context;
   const sessions = operator && new OperatorSessions(operator, random);
   const cookie = cookieName(context);
+  let refused = 0;
+  let toldMs = -Infinity;
   const attributes = `Path=/operator; HttpOnly; SameSite=Strict${context.tls ? '; Secure' : ''}`;
 
   server.post('/operator/login', (request, reply) => {
@@ -29,7 +32,8 @@ export function addOperatorRoutes(server: FastifyInstance, context: ApiContext):
     }
     const id = sessions!.open(token);
     if (id === undefined) {
-      log.warn("a login on the operator's page was refused", { from: request.ip });
+      refused += 1;
+      tellRefused(request.ip);
       throw new HttpError(401, 'the token is not valid on this node');
     }
     void reply.header(
@@ -56,6 +60,15 @@ export function addOperatorRoutes(server: FastifyInstance, context: ApiContext):
       return JSON.stringify(answer.value);
     });
   });
+
+  /** At most once a second: whoever tries tokens does not fill the log. */
+  function tellRefused(from: string): void {
+    const nowMs = operator!.nowMs();
+    if (Math.abs(nowMs - toldMs) < TELL_EVERY_MS) return;
+    log.warn("logins on the operator's page were refused", { from, logins: refused });
+    toldMs = nowMs;
+    refused = 0;
+  }
 
   /** Throws where the page is not to be used here, or the request comes from another page. */
   function enter(request: FastifyRequest): { readonly port: OperatorPort; readonly open: boolean } {
