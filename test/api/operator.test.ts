@@ -1,6 +1,10 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import test from 'ava';
 import type { OperatorPort } from '../../src/api/operator-port.ts';
 import { silentLog } from '../../src/observability/log.ts';
+import { certificateText, tlsSource } from '../support/certificates.ts';
 import { withApi, type RunningApi } from './fakes.ts';
 
 const EIGHT_HOURS_MS = 8 * 3_600_000;
@@ -163,4 +167,22 @@ test('operator: without a token only where the port is on loopback, and never wi
   await withApi(async ({ post }) => {
     t.is((await post('/operator/call/state', {})).status, 501);
   });
+});
+
+test('operator: over TLS the cookie never goes in the clear', async (t) => {
+  const { port } = operatorOf();
+  await withApi(
+    async (api) => {
+      const asked = request({
+        ...{ port: api.port, path: '/operator/login', method: 'POST', agent: false },
+        ...{ host: '127.0.0.1', ca: certificateText('ca') },
+      });
+      asked.end('{"token":"right"}');
+      const [response] = (await once(asked, 'response')) as [IncomingMessage];
+      response.resume();
+      t.is(response.statusCode, 200);
+      t.regex(String(response.headers['set-cookie']), /; Secure$/);
+    },
+    { operator: port, tls: tlsSource('server') },
+  );
 });
