@@ -95,6 +95,12 @@ export class Unclaimed {
   /**
    * No proof will come from this peer. Where its operations were applied already the ranges are returned,
    * to be claimed all the same: a write that is in a row here and in no vector would go astray.
+   *
+   * What is claimed so and absent stays safe: the last of its chain of successors is here, or in no claim
+   * of this store (every write of a claimed place was applied). While a disk has it, it is pulled from
+   * there as anything is that this vector lacks, and until then no member collects it. If it is lost
+   * with its disk, who has the older write restores it here in the next sweep, as any row that is
+   * covered and absent. Up to that sweep this member counts as a disk of a write that it has not.
    */
   abandon(): readonly DotRange[] {
     const applied = this.ranges().filter((range) => this.#applied.has(placeOf(range)));
