@@ -59,6 +59,16 @@ export class FakeChat {
     }
   }
 
+  /** As a node that is being drained: tells every session where to go, then closes. */
+  drainTo(next: string): void {
+    for (const socket of this.#users.keys()) {
+      const data = JSON.stringify({ sub_type: 'drain', reconnect: true, next: [next] });
+      const params = { id: 'drain-1', type: 'lifecycle.drain', timestamp: Date.now(), data };
+      socket.send(JSON.stringify({ jsonrpc: '2.0', method: 'event', params }));
+      socket.close(1012, 'draining');
+    }
+  }
+
   #answer(socket: WebSocket, { id, method, params }: Frame): void {
     const reply = (body: Params) => socket.send(JSON.stringify({ jsonrpc: '2.0', id, ...body }));
     if (method === 'connect') {

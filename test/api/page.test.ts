@@ -16,6 +16,12 @@ const inBrowser = hasChromium() ? test.serial : test.serial.skip;
 /** A folder for pictures of the page, for people who want to look at it. */
 const PICTURES = process.env['HOLDFAST_PICTURES'];
 
+/** As text: what the compiler puts into functions is not there in the browser. */
+const STRETCH_WAITS = `
+  const plain = globalThis.setTimeout;
+  globalThis.setTimeout = (task, ms) => plain(task, ms > 250 ? 600_000 : ms);
+`;
+
 function clusterAt(addresses: readonly string[]): ClusterView {
   const members = addresses.map((clientAddress, slot) => ({
     ...CLUSTER.members[0]!,
@@ -110,6 +116,37 @@ inBrowser('page: a node that cannot now is no refusal, the next one is tried', a
       const tab = await openTab(context, url, { uid: 'alice', channel: 'lobby' });
       t.is(await tab.locator('#my-node').textContent(), 'node-2');
       t.false(await tab.locator('#sign-in').isVisible());
+    });
+  });
+});
+
+inBrowser('page: a node that is drained says where to go, and the tab goes there', async (t) => {
+  await withPage(async ({ url, chats }) => {
+    chats[0]!.catchingUp = true;
+    await withBrowser(async (context) => {
+      const tab = await openTab(context, url, { uid: 'alice', channel: 'lobby' });
+      t.is(await tab.locator('#my-node').textContent(), 'node-2');
+      chats[0]!.catchingUp = false;
+      await tab.locator('#members li').first().waitFor();
+      chats[1]!.drainTo(`ws://127.0.0.1:${chats[0]!.port}`);
+      await tab.locator('#my-node', { hasText: 'node-1' }).waitFor();
+      await tab.locator('#my-state[data-state=online]').waitFor();
+    });
+  });
+});
+
+inBrowser('page: the next attempt need not be waited for', async (t) => {
+  await withPage(async ({ url, chats }) => {
+    await withBrowser(async (context) => {
+      const tab = await openTab(context, url, { uid: 'alice', channel: 'lobby' });
+      // No wait between attempts ends by itself.
+      await tab.evaluate(STRETCH_WAITS);
+      await chats[0]!.stop();
+      await tab.locator('#banner', { hasText: 'Connection lost' }).waitFor();
+      await tab.getByRole('button', { name: 'Try now' }).click();
+      await tab.locator('#my-state[data-state=online]').waitFor();
+      t.is(await tab.locator('#my-node').textContent(), 'node-2');
+      t.false(await tab.getByRole('button', { name: 'Try now' }).isVisible());
     });
   });
 });
