@@ -7,6 +7,7 @@ import type { SweepOptions } from './options.ts';
 import {
   contentUnder,
   findDot,
+  isBorrowed,
   join,
   liveChange,
   replaceEntry,
@@ -48,7 +49,9 @@ export class Applier {
     if (this.#options.collections(shard) !== collections) return [];
     const taken: KeyedRow[] = [];
     const told: Repair[] = [];
-    for (const [key, row] of rows) {
+    for (const [key, offered] of rows) {
+      const row = offered.filter((entry) => !isBorrowed(replica, key, entry));
+      if (row.length === 0) continue;
       // Who offers it has not heard yet that it is absent by rule.
       if (isBelowFloor(key, row, (wanted) => replica.read(wanted))) continue;
       const before = replica.read(key);

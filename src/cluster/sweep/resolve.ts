@@ -9,7 +9,7 @@ import type { SweepLimits, SweepOptions } from './options.ts';
 import type { SweepCounters } from './port.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RowsClient } from './rows-client.ts';
-import { conflictsOf, findDot, join, liveChange, majorityOf } from './verdict.ts';
+import { conflictsOf, findDot, isBorrowed, join, liveChange, majorityOf } from './verdict.ts';
 import { METHODS, writeShardRows, type KeyedRow } from './wire.ts';
 
 export interface ResolveParts {
@@ -70,6 +70,15 @@ export async function resolvePairs(
     // Absent by rule: each side takes it off its disk in its own time.
     const some = pair.ours.length > 0 ? pair.ours : pair.theirs;
     if (isBelowFloor(pair.key, some, read)) continue;
+    const borrowed = [...pair.ours, ...pair.theirs].find((entry) =>
+      isBorrowed(parts.options.replica, pair.key, entry),
+    );
+    if (borrowed) {
+      const about = { cause: 'dot-of-another-row', peer: work.peer, dots: [borrowed] } as const;
+      parts.alarms.raise(parts.applier.repair(pair.key, { action: 'alarm', ...about }));
+      resolved.open += 1;
+      continue;
+    }
     if (conflictsOf(pair.key, pair.ours, pair.theirs).length > 0) {
       altered.push(pair);
       continue;

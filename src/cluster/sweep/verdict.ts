@@ -1,7 +1,8 @@
 import { KINDS, kindOf } from '../../core/kinds.ts';
 import { contentOf, startKey } from '../../core/reconciliation/content-hash.ts';
 import { liveEntries, mergeRows, type Entry, type Row } from '../../core/row.ts';
-import type { RowKey } from '../../core/row-key.ts';
+import { shardOfKey, type RowKey } from '../../core/row-key.ts';
+import type { Replica } from '../../storage/replica-port.ts';
 
 /**
  * What two rows under one key say about each other. Rows are joins and carry their evidence, so the join
@@ -32,6 +33,20 @@ export function findDot(
   { actor, counter }: Pick<Entry, 'actor' | 'counter'>,
 ): Entry | undefined {
   return row.find((entry) => entry.actor === actor && entry.counter === counter);
+}
+
+/**
+ * True where this store holds the entry's dot in another row, by its own log. A dot names one write of
+ * one key, so one of the two rows is fabricated, and it is not the one that came with its log.
+ */
+export function isBorrowed(
+  replica: Pick<Replica, 'keyOf' | 'read'>,
+  key: RowKey,
+  entry: Entry,
+): boolean {
+  const { actor, counter } = entry;
+  const home = replica.keyOf({ actor, shard: shardOfKey(key), counter });
+  return home !== undefined && home !== key && findDot(replica.read(home), entry) !== undefined;
 }
 
 /** Hash of what an entry says under its key: equal for equal writes. */

@@ -13,7 +13,7 @@ const KNOWN: readonly (readonly [Layer, RepairAction, ...string[]])[] = [
   ['peers', 'applied', 'missed-write', 'missed-removal', 'vector-raised'],
   ['peers', 'rebuilt', 'symbols'],
   ['peers', 'quarantined', 'unknown-write'],
-  ['peers', 'alarm', 'no-majority', 'stuck-stream', 'quarantine-full'],
+  ['peers', 'alarm', 'no-majority', 'stuck-stream', 'quarantine-full', 'dot-of-another-row'],
   ['disk', 'rebuilt', 'sums-differ', 'reverse-row-missing', 'reverse-row-stale', 'log-row-missing'],
   ['disk', 'rebuilt', 'log-row-left-over'],
   ['disk', 'alarm', 'row-damaged', 'row-lost', 'row-unknown'],
