@@ -3,7 +3,9 @@ import type { ClusterView } from '../../src/api/port.ts';
 import type { MemberId } from '../../src/core/ids.ts';
 import {
   chatInTwoTabs,
+  closeBrowser,
   hasChromium,
+  keepBrowser,
   openTab,
   say,
   seeMessage,
@@ -13,6 +15,11 @@ import { FakeChat } from './fake-chat.ts';
 import { CLUSTER, withApi } from './fakes.ts';
 
 const inBrowser = hasChromium() ? test.serial : test.serial.skip;
+test.before(async () => {
+  if (hasChromium()) await keepBrowser();
+});
+test.after.always(closeBrowser);
+
 /** A folder for pictures of the page, for people who want to look at it. */
 const PICTURES = process.env['HOLDFAST_PICTURES'];
 

@@ -2,7 +2,9 @@ import test from 'ava';
 import type { Page } from 'playwright-core';
 import {
   chatInTwoTabs,
+  closeBrowser,
   hasChromium,
+  keepBrowser,
   openTab,
   say,
   seeMessage,
@@ -23,8 +25,12 @@ test.before(async () => {
   if (!hasChromium()) return;
   cluster = await startSharedCluster({ nodes: 2, etcd: false });
   await allLinked(cluster);
+  await keepBrowser();
 });
-test.after.always(() => cluster?.end());
+test.after.always(async () => {
+  await closeBrowser();
+  await cluster?.end();
+});
 
 const pageOf = (k: number): string => `${cluster.addresses(k).http}/`;
 

@@ -1,7 +1,5 @@
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import { accessSync, constants } from 'node:fs';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
 export const CHROMIUM = '/usr/bin/chromium';
 
@@ -26,16 +24,23 @@ const ARGUMENTS = [
   '--disable-sync',
 ];
 
-/** A browser with a profile of its own, which is gone afterwards. */
+let kept: Browser | undefined;
+
+/** For all tests of a file, for a start costs seconds: `closeBrowser` belongs in `test.after.always`. */
+export async function keepBrowser(): Promise<void> {
+  kept = await launch();
+}
+
+export async function closeBrowser(): Promise<void> {
+  await kept?.close();
+  kept = undefined;
+}
+
+/** A browser that knows nothing of what was before; its profile is gone afterwards. */
 export async function withBrowser(use: (context: BrowserContext) => Promise<void>): Promise<void> {
-  const profile = mkdtempSync(join(tmpdir(), 'holdfast-browser-'));
+  const browser = kept ?? (await launch());
   try {
-    const context = await chromium.launchPersistentContext(profile, {
-      executablePath: CHROMIUM,
-      headless: true,
-      args: ARGUMENTS,
-      viewport: { width: 1180, height: 760 },
-    });
+    const context = await browser.newContext({ viewport: { width: 1180, height: 760 } });
     context.setDefaultTimeout(15_000);
     try {
       await use(context);
@@ -43,8 +48,12 @@ export async function withBrowser(use: (context: BrowserContext) => Promise<void
       await context.close();
     }
   } finally {
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    if (browser !== kept) await browser.close();
   }
+}
+
+function launch(): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGUMENTS });
 }
 
 /** Signs a tab in through the form. */
