@@ -167,6 +167,39 @@ test('a place in the order is not given twice, also where the row of the last on
   t.is(again.closedActors().closedLog().length, 7);
 });
 
+test('S2-3 a damaged row of a closed actor claims nothing of it; what counts on it comes back from a peer', async (t) => {
+  const { location, store, replica, close } = await withEnded(600);
+  close();
+  replica.submit(shard, [remove(key, [], replica.seen(shard))]);
+  await settle(replica);
+  const row = replica.read(key);
+  const [first] = replica.closedActors().closedLog();
+  const { actor, finals: all } = first!;
+  const range = { actor, shard, from: 1, to: all[shard]! };
+  await store.close();
+  t.true(location.flipBit(closedKey(actor), 90));
+
+  const { store: opened, replica: again } = await open(location);
+  t.false(again.covers(range), 'so it is pulled again');
+  t.true(again.covers({ ...range, actor: replica.closedActors().closedLog()[1]!.actor }));
+  const damaged: string[] = [];
+  again.addListener({
+    onSubmitted: () => {},
+    onDurable: () => {},
+    onDamaged: (name) => void damaged.push(name),
+  });
+  t.deepEqual(again.read(key), []);
+  t.deepEqual(damaged, [key], 'peers are asked for it');
+  again.mergeRows([[key, row]]);
+  again.cover([range]);
+  await settle(again);
+  t.deepEqual(again.read(key), row);
+  await opened.close();
+  const last = (await open(location)).replica;
+  t.deepEqual(last.read(key), row, 'and stays readable without the entry');
+  t.true(last.covers(range));
+});
+
 test('the context of a removal is the whole vector, whatever of it is closed', (t) => {
   fc.assert(
     fc.property(

@@ -175,6 +175,19 @@ test('a row that nobody wrote, of a dot that the vector does not know, is asked 
   t.is(bench.store.get(reverseOf('x')), undefined, 'nobody is routed by it');
 });
 
+test('a reverse row with no history at all is asked about, and stays with its alarm: it may be all that is left of a row', async (t) => {
+  const bench = await open();
+  bench.store.stage([{ key: reverseOf('ghost'), value: new Uint8Array([1]) }]);
+  await passes(bench, 2);
+  t.true(bench.doubtful.includes(keyOf('ghost')));
+  t.deepEqual(bench.causes(), ['row-lost']);
+  t.truthy(bench.store.get(reverseOf('ghost')));
+  t.deepEqual(bench.replica.read(keyOf('ghost')), [], 'and it is no subscription');
+  const told = bench.repairs.length;
+  await passes(bench, 2);
+  t.is(bench.repairs.length, told, 'told once');
+});
+
 test('the fast profile passes five times as often, and the end of the audit ends it', async (t) => {
   const bench = await open(5);
   const before = bench.audit.passes();
