@@ -34,6 +34,7 @@ const PLACE_BYTES_MAX = 4_096;
 /** Fewer members have no majority without one of them: there an operator decides. */
 const MEMBERS_MIN = 3;
 const ACTOR = 'supervisor';
+const NOTHING = new Uint8Array(0);
 
 /**
  * Who acts for a connection. Its owner asks every member for a lease each second, and acts only while a
@@ -52,6 +53,8 @@ export class Ownership {
   readonly #votes = new Map<string, { epoch: number; to: MemberId; atMs: number }>();
   /** Epochs that a member knows to be over while this one does not. */
   readonly #over = new Map<string, number>();
+  /** Where each own connection goes on, as the others were told last. */
+  readonly #told = new Map<string, Uint8Array>();
   #leasedMs = -Infinity;
   #asking = false;
   #roundMs = -Infinity;
@@ -76,7 +79,7 @@ export class Ownership {
   /** What may be due; as often as one likes. */
   tick(): void {
     const now = this.#nowMs();
-    if (this.#asking || now - this.#roundMs < ROUND_MS) return;
+    if (this.#asking || (now - this.#roundMs < ROUND_MS && !this.#hasNews())) return;
     // Where nothing is kept open nobody asks anything.
     if (this.#options.table.size() === 0 || this.#roster().length < MEMBERS_MIN) return;
     this.#roundMs = now;
@@ -86,6 +89,15 @@ export class Ownership {
       .finally(() => {
         this.#asking = false;
       });
+  }
+
+  /** A bot has been told something since the others heard how far it is. */
+  #hasNews(): boolean {
+    const { table, facts, places } = this.#options;
+    return table.list().some(({ id, owner }) => {
+      const place = owner === facts.self ? places.get(id) : undefined;
+      return place !== undefined && Buffer.compare(place, this.#told.get(id) ?? NOTHING) !== 0;
+    });
   }
 
   /** The first choice among these for a connection; the same on every member that hears the same ones. */
@@ -108,6 +120,8 @@ export class Ownership {
   /** Asks for the leases of own connections, and tells where each goes on. */
   async lease(rows: readonly ConnectionRow[]): Promise<void> {
     const askedMs = this.#nowMs();
+    this.#told.clear();
+    for (const { id } of rows) this.#told.set(id, this.#options.places.get(id) ?? NOTHING);
     const body = rows.map(({ id, epoch }) => [id, epoch, this.#options.places.get(id)]);
     const answers = await this.#askAll(LEASE, body);
     const over = new Map<string, number>();
