@@ -1,5 +1,6 @@
 import { EMPTY_CONTEXT, type Context, type Span } from '../../core/context.ts';
 import type { DotRange } from '../../core/dot.ts';
+import type { ActorId } from '../../core/ids.ts';
 import { OPERATION_WRITES_MAX, type Operation, type Write } from '../../core/operation.ts';
 import type { Entry, Row } from '../../core/row.ts';
 import type { RowKey } from '../../core/row-key.ts';
@@ -151,18 +152,25 @@ export function readRanges(fields: Fields): readonly DotRange[] {
   return ranges;
 }
 
+/** In the place of an actor: the one of the row before. A whole vector has 16 rows of most actors. */
+const SAME_ACTOR = 0;
+
 export function writeVector(out: unknown[], vector: readonly VectorRow[]): void {
   out.push(vector.length);
+  let last: ActorId | undefined;
   for (const { actor, shard, base, above } of vector) {
-    out.push(actor, shard, base, above.length / 2);
+    out.push(actor === last ? SAME_ACTOR : actor, shard, base, above.length / 2);
     for (const bound of above) out.push(bound);
+    last = actor;
   }
 }
 
 export function readVector(fields: Fields): readonly VectorRow[] {
   const vector: VectorRow[] = [];
+  let last: ActorId | undefined;
   for (let left = fields.count('vector', 4); left > 0; left--) {
-    const actor = fields.actor();
+    const actor = last !== undefined && fields.takes(SAME_ACTOR) ? last : fields.actor();
+    last = actor;
     const shard = fields.shard();
     const base = fields.integer('base');
     const above: number[] = [];

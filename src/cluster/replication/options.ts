@@ -60,7 +60,10 @@ export interface ReplicationLimits {
   readonly recentMs: number;
   readonly recentChannelsMax: number;
   readonly transientQueueBytesMax: number;
-  /** Rows of one peer's vector; a peer that reports more is not believed. */
+  /**
+   * Rows of one peer's vector; a peer that reports more is not believed. 16 rows each of 40,000 ended
+   * actors, which a Hello carries in one message of 4 MiB.
+   */
   readonly vectorRowsMax: number;
   /** How often a peer's changed vector is written down. */
   readonly rememberMs: number;
@@ -97,7 +100,7 @@ export const REPLICATION_LIMITS: ReplicationLimits = {
   recentMs: 2_000,
   recentChannelsMax: 10_000,
   transientQueueBytesMax: 1024 * 1024,
-  vectorRowsMax: 200_000,
+  vectorRowsMax: 640_000,
   rememberMs: 5_000,
 };
 
