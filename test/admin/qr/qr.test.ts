@@ -91,7 +91,7 @@ test('the picture and the text of a code show its modules', (t) => {
       const [px, py] = [(x + 4) * 3 + 1, (y + 4) * 3 + 1];
       const isLight = (rows[py * stride + 1 + (px >>> 3)]! >>> (7 - (px & 7))) & 1;
       t.is(isLight === 0, matrix.isDark(x, y));
-      const shown = [...lines[(y + 4) >>> 1]!][x + 4]!;
+      const shown = lines[(y + 4) >>> 1]!.charAt(x + 4);
       t.is(!'█'.concat((y & 1) === 0 ? '▀' : '▄').includes(shown), matrix.isDark(x, y));
     }
   }
