@@ -154,6 +154,10 @@ export class ConversationService implements Conversations {
     ]);
   }
 
+  reread(uid: Uid): void {
+    this.#kept.forgetNames(uid);
+  }
+
   async #derive(uid: Uid, channel: ChannelKey): Promise<Conversation | undefined> {
     const since = sinceOf(this.#options.replica.read(subscriptionKey(channel, uid)));
     if (since === undefined) return undefined;

@@ -27,7 +27,7 @@ import type { Conversations } from './port.ts';
 export interface IntegrityOptions {
   readonly store: Pick<Store, 'scan' | 'get' | 'stage'>;
   readonly replica: Pick<Replica, 'read' | 'decode' | 'mayHaveCopies' | 'submit'>;
-  readonly conversations: Pick<Conversations, 'hide'>;
+  readonly conversations: Pick<Conversations, 'hide' | 'reread'>;
   readonly gate: Pick<WriteGate, 'refusal'>;
   readonly runtime: Pick<Runtime, 'clock' | 'timers'>;
   readonly log: Pick<Log, 'warn'>;
@@ -178,6 +178,7 @@ export class IntegrityCheck {
     const key = subscriptionKey(channel, uid);
     if (cause === 'conversation-missing') {
       store.stage([{ key: reverseKey(uid, channel), value: PRESENT }]);
+      this.#options.conversations.reread(uid);
     } else {
       const began = await this.#began(place);
       if (began === undefined || replica.read(key).length > 0) return;

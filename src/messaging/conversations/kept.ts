@@ -102,6 +102,12 @@ export class Kept<Value> {
     this.#changed.delete(oldest);
   }
 
+  /** Reads that have begun are not kept either. */
+  forgetNames(uid: Uid): void {
+    this.#stamp += 1;
+    this.#onSubscription(uid);
+  }
+
   #userOf(uid: Uid): KeptUser<Value> {
     let user = this.#users.get(uid);
     if (!user) {

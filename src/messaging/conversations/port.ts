@@ -70,4 +70,6 @@ export interface Conversations {
   setUnread(uid: Uid, channel: ChannelKey, unread: number): Promise<Outcome<undefined>>;
   /** Takes the conversation out of the list until another message comes; what was there counts as read. */
   hide(uid: Uid, channel: ChannelKey): Promise<Outcome<undefined>>;
+  /** A channel of the user was put back behind the back of the replica: the next list reads all names anew. */
+  reread(uid: Uid): void;
 }
