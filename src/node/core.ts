@@ -217,9 +217,7 @@ export async function createNodeCore(
     ...{ upkeep, sessions, sweeps, probes, erasure, connections, webhooks, retention },
     ...lifeOf(
       [upkeep, sessions, sweeps, erasure, connections, parts.integrity, webhooks, retention],
-      {
-        ...{ gate, membership, replicator },
-      },
+      { ...{ gate, membership, replicator }, verifier: diagnosis.verifier },
     ),
   };
 }
@@ -227,7 +225,12 @@ export async function createNodeCore(
 /** What watches starts when links may be opened, and ends before they are closed. */
 function lifeOf(
   watching: readonly ({ start(): void; stop(): void } | undefined)[],
-  parts: { gate: WriteGate; membership: Membership; replicator: Replicator },
+  parts: {
+    readonly gate: WriteGate;
+    readonly membership: Membership;
+    readonly replicator: Replicator;
+    readonly verifier: { stop(): void };
+  },
 ): Pick<NodeCore, 'start' | 'stop'> {
   return {
     async start() {
@@ -236,6 +239,7 @@ function lifeOf(
     },
     async stop() {
       for (const each of watching) each?.stop();
+      parts.verifier.stop();
       parts.gate.stop();
       await parts.membership.stop();
       await parts.replicator.stop();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Runtime } from '../../runtime/port.ts';
+import type { Runtime, Timer } from '../../runtime/port.ts';
 import { askMembers, type AskOptions, type Answers } from '../ask-members.ts';
 import type { SilentMember } from '../operations/port.ts';
 import { judgeTables, type TableVerdict } from './judge-tables.ts';
@@ -52,6 +52,8 @@ type RunAnswer = z.infer<typeof runShape>;
 export class ClusterVerifier implements Verifier {
   readonly #options: VerifierOptions;
   #current: { readonly id: string; readonly run: LocalRun; askedMs: number } | undefined;
+  /** Ends the current run when nobody asks about it any more. */
+  #orphanTimer: Timer | undefined;
 
   constructor(options: VerifierOptions) {
     this.#options = options;
@@ -96,6 +98,12 @@ export class ClusterVerifier implements Verifier {
     yield { steps: all, lastTrueMs, proved };
   }
 
+  /** Ends the run of this node, for good or until it is asked again. */
+  stop(): void {
+    this.#orphanTimer?.cancel();
+    this.#current?.run.stop();
+  }
+
   #answer(asked: Ask): unknown {
     if (asked.do === 'table') return digestTable(this.#options.layers);
     if (asked.do === 'run') return this.#runHere(asked.run);
@@ -108,14 +116,14 @@ export class ClusterVerifier implements Verifier {
     const { ask, layers, runtime } = this.#options;
     const nowMs = runtime.clock.monotonicMs();
     if (this.#current?.id !== id) {
-      this.#current?.run.stop();
+      this.stop();
       const run = new LocalRun(ask.self);
       this.#current = { id, run, askedMs: nowMs };
-      void run.run(
-        layers,
-        ask.members().filter((member) => member !== ask.self),
-      );
       this.#watchOrphan(id);
+      const others = ask.members().filter((member) => member !== ask.self);
+      void run.run(layers, others).finally(() => {
+        if (this.#current?.run === run) this.#orphanTimer?.cancel();
+      });
     }
     this.#current.askedMs = nowMs;
     const { steps, ended } = this.#current.run;
@@ -124,7 +132,7 @@ export class ClusterVerifier implements Verifier {
 
   #watchOrphan(id: string): void {
     const { clock, timers } = this.#options.runtime;
-    timers.after(ORPHAN_MS, () => {
+    this.#orphanTimer = timers.after(ORPHAN_MS, () => {
       const current = this.#current;
       if (current?.id !== id || current.run.ended) return;
       if (clock.monotonicMs() - current.askedMs >= ORPHAN_MS) current.run.stop();
