@@ -86,18 +86,12 @@ function readConfig(options: StartOptions): Config {
   return exit(EXIT_CODES.usage);
 }
 
-/** Certificates and secrets are taken without a stop, each by itself; what is wrong changes nothing. */
-function reload(log: Log, node: Node, options: StartOptions): void {
+/** Certificates and configuration are taken without a stop, each by itself; what is wrong changes nothing. */
+function reload(log: Log, node: Node): void {
   const all = node.certificates.reload();
   const certificates = Object.fromEntries(all.map(({ surface, outcome }) => [surface, outcome]));
-  const loaded = loadConfig(loadOptions(options));
-  if (loaded.ok) {
-    const { changed, kept } = node.secrets.take(loaded.config);
-    log.info('SIGHUP: certificates and secrets were read again', { certificates, changed, kept });
-  } else {
-    const errors = formatConfigErrors(loaded.errors);
-    log.warn('SIGHUP: the configuration is not taken, secrets stay', { certificates, errors });
-  }
+  log.info('SIGHUP: certificates were read again, the configuration follows', { certificates });
+  void node.reloading.reloads.reload('signal');
 }
 
 async function start(config: Config, options: StartOptions): Promise<void> {
@@ -110,12 +104,13 @@ async function start(config: Config, options: StartOptions): Promise<void> {
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
   // Loaded here, so that the other commands start without the node's rooms.
   const { createNode } = await import('./node.ts');
-  const node = await createNode(config, { log, runtime: systemRuntime }).catch((error: unknown) =>
-    cannotStart(log, error),
-  );
+  const { path } = loadOptions(options);
+  const source = { path, reread: () => loadConfig(loadOptions(options)) };
+  const ports = { log, runtime: systemRuntime, source };
+  const node = await createNode(config, ports).catch((error: unknown) => cannotStart(log, error));
   // The runtime's timers keep no process alive, and while the node starts or rebuilds nothing else does.
   setInterval(() => undefined, 2 ** 30);
-  process.on('SIGHUP', () => reload(log, node, options));
+  process.on('SIGHUP', () => reload(log, node));
   const stopping = stopOnSignals(log, config.node.shutdownGraceMs, (graceMs) => node.stop(graceMs));
   try {
     await node.start();

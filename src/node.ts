@@ -6,7 +6,7 @@ import { EtcdMembership } from './cluster/membership/etcd.ts';
 import type { Membership } from './cluster/membership/port.ts';
 import type { Config } from './config/load.ts';
 import type { ListenerSet } from './connections/listeners.ts';
-import { selfMember } from './config/local-node.ts';
+import { portsOf, selfMember } from './config/local-node.ts';
 import type { MemberId } from './core/ids.ts';
 import type { ClientGateway } from './gateway/gateway.ts';
 import {
@@ -29,6 +29,8 @@ import { oneBotDrivers, type OneBotParts } from './node/onebot.ts';
 import { clientUrl, probe, type Probing } from './node/probing.ts';
 import { LiveSecrets } from './node/live-secrets.ts';
 import { finishRebuild } from './node/rebuild.ts';
+import { groundOf, LiveConfig } from './node/reload/live-config.ts';
+import { createReloads, type ConfigSource, type Reloading } from './node/reload/wiring.ts';
 import { createAdmin, createHttp } from './node/surfaces.ts';
 import { VERSION } from './node/version.ts';
 import { createFaultPorts, type FaultPorts } from './node/faults.ts';
@@ -43,6 +45,7 @@ import { HttpWebhookSender } from './webhooks/http-sender.ts';
 import type { Store, StoreLocation } from './storage/port.ts';
 
 export interface NodePorts {
+  readonly source: ConfigSource;
   readonly log: Log;
   readonly runtime: Runtime;
 }
@@ -57,7 +60,7 @@ export interface Addresses {
 export interface Node {
   readonly addresses: Addresses;
   readonly certificates: Certificates;
-  readonly secrets: LiveSecrets;
+  readonly reloading: Reloading;
   start(): Promise<void>;
   /** Ends client connections with 1012, waits at most `graceMs` for each surface, closes the store. */
   stop(graceMs: number): Promise<void>;
@@ -82,7 +85,7 @@ interface Life {
   met?: true;
 }
 
-/** What an unary call of the admin service may still take while the node stops. */
+/** For unary calls of the admin service, while the node stops. */
 const ADMIN_GRACE_MS = 2_000;
 const HEALTH_EVERY_MS = 1_000;
 const MEET_PEERS_MS = 3_000;
@@ -96,7 +99,7 @@ export function createNode(config: Config, ports: NodePorts): Promise<Node> {
 class HoldfastNode implements Node {
   readonly addresses: Addresses;
   readonly certificates: Certificates;
-  readonly secrets: LiveSecrets;
+  readonly reloading: Reloading;
   readonly #ground: Ground;
   readonly #location: StoreLocation;
   readonly #metrics: Metrics;
@@ -108,31 +111,32 @@ class HoldfastNode implements Node {
   #phase: 'starting' | 'running' | 'stopping' = 'starting';
   #rebuilding: Promise<void> | undefined;
 
-  constructor(config: Config, { log, runtime }: NodePorts) {
-    const { client, http, admin, peer } = config.listen;
-    const ports = { client: client.port, http: http.port, admin: admin.port, peer: peer.port };
-    const self = selfMember(config, ports);
-    this.secrets = new LiveSecrets(config);
-    this.certificates = new Certificates(config, { log, runtime });
-    const { certificates, secrets } = this;
-    this.#ground = { config, self, log, runtime, certificates, secrets };
+  constructor(config: Config, { log, runtime, source }: NodePorts) {
+    const self = selfMember(config, portsOf(config));
+    const [secrets, live] = [new LiveSecrets(config), new LiveConfig(config)];
+    const certificates = (this.certificates = new Certificates(config, { log, runtime }));
+    this.#ground = groundOf(live, { self, log, runtime, certificates, secrets });
     this.#listeners = createListeners(this.#ground, () => this.#life);
     this.#startedMs = runtime.clock.monotonicMs();
-    this.addresses = {
-      client: self.clientAddress,
-      http: self.httpAddress,
-      admin: self.adminAddress,
-      peer: self.peerAddress,
-    };
+    const {
+      clientAddress: client,
+      httpAddress: http,
+      adminAddress: admin,
+      peerAddress: peer,
+    } = self;
+    this.addresses = { client, http, admin, peer };
     this.#location = createLocation(this.#ground);
     this.#metrics = createMetrics({
       ofProcess: 'included',
       onReadError: (name, error) => log.warn('a metric cannot be read', { name, error }),
     });
     wireMetrics(this.#metrics, () => this.#measured());
-    wireCertificates(this.#metrics, this.certificates, () => runtime.clock.wallMs());
+    wireCertificates(this.#metrics, certificates, () => runtime.clock.wallMs());
     const receivers = config.webhooks.endpoints.map(({ name }) => name);
     wireWebhooks(this.#metrics, receivers, () => this.#life?.core.webhooks);
+    const parts = () => (this.#phase === 'running' ? this.#life : undefined);
+    const whole = { ground: this.#ground, listeners: this.#listeners, metrics: this.#metrics };
+    this.reloading = createReloads({ ...whole, live, parts }, source);
   }
 
   async start(): Promise<void> {
@@ -142,6 +146,7 @@ class HoldfastNode implements Node {
   async stop(graceMs: number): Promise<void> {
     this.#phase = 'stopping';
     this.certificates.stop();
+    this.reloading.stop();
     await this.#rebuilding?.catch(() => undefined);
     const until = this.#ground.runtime.clock.monotonicMs() + graceMs;
     if (this.#life?.clientPort !== undefined) await this.#drain(this.#life, graceMs);
@@ -246,6 +251,7 @@ class HoldfastNode implements Node {
       events: this.#hub,
       health: () => this.#health(),
       listeners: this.#listeners,
+      reloads: this.reloading.reloads,
       sessions: () => life.gateway.counters.sessions,
       uptimeMs: () => runtime.clock.monotonicMs() - this.#startedMs,
       version: VERSION,
@@ -312,9 +318,7 @@ class HoldfastNode implements Node {
     this.#restart('rolled-back', () =>
       this.#ground.log.error(
         'this store is behind what a peer remembers of it: set aside and rebuilt',
-        {
-          ...{ peer, reason },
-        },
+        { peer, reason },
       ),
     );
   }
@@ -370,10 +374,10 @@ class HoldfastNode implements Node {
 
   #oneBotParts({ replica, services }: NodeCore): OneBotParts {
     const { config, runtime, log } = this.#ground;
-    const { client } = config.listen;
+    const clientAt = () => this.#ground.config.listen.client;
     return {
       ...{ replica, services, runtime, version: VERSION },
-      clientUrl: () => clientUrl(client, this.#life?.clientPort ?? client.port),
+      clientUrl: () => clientUrl(clientAt(), this.#life?.clientPort ?? clientAt().port),
       host: config.gateway.hostsAllowed[0],
       log: log.child({ room: 'connections' }),
       onRefused: (status) => this.#metrics.count('holdfast_bridge_refusals_total', { status }),

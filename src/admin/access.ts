@@ -22,6 +22,11 @@ export interface AccessOptions {
   readonly onCall?: ((method: string, code: status) => void) | undefined;
 }
 
+/** Whether a call that was let in would be so with these tokens too. */
+export function isStillLetIn(metadata: Metadata, tokens: readonly string[]): boolean {
+  return check(metadata, tokens.map(digestOf)) === undefined;
+}
+
 /** Checks the token before anything of the request is read, for every service on the server. */
 export function accessInterceptor(options: AccessOptions): ServerInterceptor {
   const { tokens } = options;

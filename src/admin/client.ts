@@ -13,6 +13,7 @@ import type * as kept from './connection-messages.ts';
 import type * as diagnosis from './diagnosis-messages.ts';
 import { ORIGIN_TRAILER } from './errors.ts';
 import type * as listening from './listener-messages.ts';
+import type { ReloadReply } from './reload-messages.ts';
 import type * as wire from './messages.ts';
 import type * as moderation from './moderation-messages.ts';
 import type * as past from './past-messages.ts';
@@ -180,6 +181,11 @@ export class AdminClient {
 
   retention(request: Ask<rules.RetentionRequest> = {}): Promise<rules.RetentionReply> {
     return this.#unary('Retention', request);
+  }
+
+  /** What is wrong with the configuration is in the reply. */
+  reload(): Promise<ReloadReply> {
+    return this.#unary('Reload', {});
   }
 
   listeners(): Promise<listening.ListenersReply> {

@@ -17,12 +17,13 @@ import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import type { Retention } from '../messaging/retention/port.ts';
 import type { Webhooks } from '../webhooks/port.ts';
-import { accessInterceptor, isLoopback } from './access.ts';
+import { accessInterceptor, isLoopback, isStillLetIn } from './access.ts';
 import { serveBulk, type BulkOptions } from './calls/bulk.ts';
 import { AdminError, toStatus } from './errors.ts';
 import { DiagnosisService, type DiagnosisCalls } from './calls/diagnosis.ts';
 import { decommission } from './calls/decommission.ts';
 import { injectFault } from './calls/faults.ts';
+import type { Reloads } from '../config/reload-port.ts';
 import type { Listeners } from '../connections/listener-port.ts';
 import type { Connections } from '../connections/port.ts';
 import type { FaultInjector } from '../faults/port.ts';
@@ -30,6 +31,7 @@ import { listSubscriptions, type ListOptions } from './calls/list.ts';
 import { channelCalls } from './calls/channels.ts';
 import { connectionCalls } from './calls/connections.ts';
 import { listenerCalls } from './calls/listeners.ts';
+import { reloadCalls } from './calls/reload.ts';
 import { moderationCalls } from './calls/moderation.ts';
 import { conversations, history, recall } from './calls/past.ts';
 import { toMembersReply } from './calls/member-view.ts';
@@ -76,6 +78,8 @@ export interface AdminServerOptions {
   readonly retention?: Retention | undefined;
   /** Absent: calls about listeners are UNIMPLEMENTED. */
   readonly listeners?: Listeners | undefined;
+  /** Absent: Reload is UNIMPLEMENTED. */
+  readonly reloads?: Reloads | undefined;
   /** Absent: no receiver is configured. */
   readonly webhooks?: Webhooks | undefined;
   /** Absent: `audit.fault_injection` is off and InjectFault is refused. */
@@ -104,6 +108,22 @@ export class AdminStartError extends Error {
   }
 }
 
+interface Bound {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A second address, until it is known whether it takes the place of the first. */
+export interface AdminRebinding {
+  readonly port: number;
+  commit(): void;
+  abort(): Promise<void>;
+}
+
+function targetOf(host: string, port: number): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** The gRPC admin service of one node, with reflection and the standard health service. */
 export class AdminServer {
   readonly #options: AdminServerOptions;
@@ -111,6 +131,7 @@ export class AdminServer {
   readonly #server: Server;
   readonly #streams: OpenStreams;
   readonly #health = new HealthImplementation();
+  #bound: Bound | undefined;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
@@ -131,18 +152,59 @@ export class AdminServer {
 
   /** Resolves with the bound port; 0 picks one. Rejects with an AdminStartError, also where it is taken. */
   async start(host: string, port: number): Promise<number> {
-    const { proven } = this.#options;
-    const tokens =
-      typeof this.#options.tokens === 'function' ? this.#options.tokens() : this.#options.tokens;
-    if (tokens.length === 0 && !proven && !isLoopback(host)) {
+    const bound = await this.#bind(host, port);
+    this.#bound = { host, port: bound };
+    return bound;
+  }
+
+  /**
+   * Binds another address beside the one before; rejects as `start` does, and then listens where it did.
+   * Calls that are open end as they would have. Where only the host differs, the one before goes first.
+   */
+  async rebind(host: string, port: number): Promise<AdminRebinding> {
+    const before = this.#bound!;
+    const inTheWay = before.port === port;
+    const leave = (at: Bound) => this.#server.unbind(targetOf(at.host, at.port));
+    const again = () => (inTheWay ? this.#bind(before.host, before.port) : undefined);
+    if (inTheWay) leave(before);
+    const bound = await this.#bind(host, port).catch(async (error: unknown) => {
+      await again();
+      throw error;
+    });
+    const next = { host, port: bound };
+    return {
+      port: bound,
+      commit: () => {
+        if (!inTheWay) leave(before);
+        this.#bound = next;
+      },
+      abort: async () => {
+        leave(next);
+        await again();
+      },
+    };
+  }
+
+  /** Ends the streams that began with a token that is not valid any more; how many. */
+  endUnproven(): number {
+    const tokens = this.#tokens();
+    return this.#streams.endUnless((metadata) => isStillLetIn(metadata, tokens));
+  }
+
+  #tokens(): readonly string[] {
+    const { tokens } = this.#options;
+    return typeof tokens === 'function' ? tokens() : tokens;
+  }
+
+  async #bind(host: string, port: number): Promise<number> {
+    if (this.#tokens().length === 0 && !this.#options.proven && !isLoopback(host)) {
       throw new AdminStartError(
         'ADMIN_OPEN_TO_STRANGERS',
         `admin.token: is not set, so the admin service may listen on loopback only, not on ${host}`,
       );
     }
     const credentials = this.#options.credentials ?? ServerCredentials.createInsecure();
-    const target =
-      host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
+    const target = targetOf(host, port);
     const bound = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(target, credentials, (error, actual) => {
         if (!error) return resolve(actual);
@@ -228,6 +290,7 @@ export class AdminServer {
       ),
       ...this.#unaries(connectionCalls(this.#options.connections)),
       ...this.#unaries(listenerCalls(this.#options.listeners, cluster.nodeId)),
+      ...this.#unaries(reloadCalls(this.#options.reloads, cluster.nodeId)),
       ...this.#unaries(channelCalls(services)),
       ...this.#unaries(moderationCalls(services, limits)),
       ...this.#unaries(userCalls(services, limits)),

@@ -1,4 +1,9 @@
-import { status, type ServerDuplexStream, type ServerWritableStream } from '@grpc/grpc-js';
+import {
+  status,
+  type Metadata,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
 import { AdminError } from './errors.ts';
 
 export type OutStream<Request, Reply> =
@@ -6,7 +11,7 @@ export type OutStream<Request, Reply> =
 
 /** The streams that are open: bounded, and ended together when the node stops. */
 export class OpenStreams {
-  readonly #open = new Set<AbortController>();
+  readonly #open = new Map<AbortController, Metadata>();
   readonly #max: number;
   #stopping = false;
 
@@ -34,7 +39,7 @@ export class OpenStreams {
       );
     }
     const controller = new AbortController();
-    this.#open.add(controller);
+    this.#open.set(controller, call.metadata);
     const onGone = (): void => controller.abort(new ClientGone());
     call.on('cancelled', onGone);
     try {
@@ -49,7 +54,17 @@ export class OpenStreams {
 
   stop(): void {
     this.#stopping = true;
-    for (const controller of this.#open) controller.abort(stopping());
+    for (const controller of this.#open.keys()) controller.abort(stopping());
+  }
+
+  /** Ends those that `stays` says no of, by what their calls began with; how many. */
+  endUnless(stays: (metadata: Metadata) => boolean): number {
+    const ended = [...this.#open].filter(([, metadata]) => !stays(metadata));
+    for (const [controller] of ended) {
+      const why = 'the token is not valid on this node any more';
+      controller.abort(new AdminError(status.UNAUTHENTICATED, why));
+    }
+    return ended.length;
   }
 }
 

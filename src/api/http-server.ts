@@ -31,32 +31,92 @@ const HANDSHAKE_MS = 10_000;
 const TLS_RULES = { minVersion: 'TLSv1.2' } as const;
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+interface Listening {
+  readonly fastify: FastifyInstance;
+  readonly host: string;
+  readonly port: number;
+  readonly forgetTls: () => void;
+}
+
+/** Which names and pages may ask; may change while it runs. */
+export type NameLists = Pick<ApiContext, 'hostsAllowed' | 'originsAllowed'>;
+
+/** A second address, until it is known whether it takes the place of the first. */
+export interface HttpRebinding {
+  readonly port: number;
+  /** Lets go of the address before; requests in work there may end. */
+  commit(): void;
+  abort(): Promise<void>;
+}
+
 /** The HTTP surface of one node: WuKongIM's routes, probes, metrics and the page. */
 export class HttpApi {
   readonly #context: ApiContext;
-  #server: FastifyInstance | undefined;
+  readonly #lists: NameLists;
+  #server: Listening | undefined;
+  /** Of addresses that were let go: it ends as `stop` does. */
+  #leaving: Promise<unknown> = Promise.resolve();
   #inWork = 0;
   /** While disabled: what Retry-After says. */
   #retryAfterSeconds: number | undefined;
   #onIdle: (() => void) | undefined;
-  #forgetTls = (): void => {};
 
   constructor(options: HttpApiOptions) {
     this.#context = withDefaults(options);
+    const { hostsAllowed, originsAllowed } = this.#context;
+    this.#lists = { hostsAllowed, originsAllowed };
   }
 
   /** Resolves with the bound port (0 picks one); rejects with the system's error where it is taken. */
   async start(host: string, port: number): Promise<number> {
     if (this.#server) throw new Error('the HTTP API runs already');
+    this.#server = await this.#listen(host, port);
+    return this.#server.port;
+  }
+
+  /** For requests from now on. */
+  setNames({ hostsAllowed, originsAllowed }: NameLists): void {
+    Object.assign(this.#lists, { hostsAllowed, originsAllowed });
+  }
+
+  /**
+   * Binds another address beside the one before; rejects with the system's error, and then listens where
+   * it did. Where only the host differs the one before is let go first: they keep each other out.
+   */
+  async rebind(host: string, port: number): Promise<HttpRebinding> {
+    const before = this.#server;
+    if (!before) throw new Error('the HTTP API does not run');
+    const inTheWay = before.port === port;
+    const old = before.fastify.server;
+    const again = () => (inTheWay ? listenAgain(old, before) : undefined);
+    if (inTheWay) old.close();
+    const next = await this.#listen(host, port).catch(async (error: unknown) => {
+      await again();
+      throw error;
+    });
+    return {
+      port: next.port,
+      commit: () => {
+        this.#server = next;
+        // Not waited for: what asked for this may itself be a request in work there.
+        this.#leaving = this.#leave(before).catch(() => undefined);
+      },
+      abort: async () => {
+        await this.#leave(next);
+        await again();
+      },
+    };
+  }
+
+  async #listen(host: string, port: number): Promise<Listening> {
     const assets = await loadAssets();
     const server = createServer(this.#context);
-    this.#server = server;
     this.#limitRequests(server);
     const open = new Set([
       ...[...PROBE_PATHS, PAGE_CONFIG_PATH],
       ...[...OPERATOR_PATHS, ...assets.keys()],
     ]);
-    guard(server, this.#context, open);
+    guard(server, { context: this.#context, lists: this.#lists, open });
     addRouteLookup(server, this.#context);
     addListLookups(server, this.#context);
     const calls = {
@@ -73,24 +133,27 @@ export class HttpApi {
     addProbeRoutes(server, this.#context);
     addPageRoutes(server, this.#context, assets);
     addOperatorRoutes(server, this.#context);
-    this.#followTls(server);
+    const forgetTls = followTls(server, this.#context.tls);
     try {
       await server.listen({ host, port });
     } catch (error) {
-      this.#server = undefined;
-      this.#forgetTls();
+      forgetTls();
       await server.close();
       throw error;
     }
-    return (server.server.address() as AddressInfo).port;
+    const bound = (server.server.address() as AddressInfo).port;
+    return { fastify: server, host, port: bound, forgetTls };
   }
 
   /** Accepts no more, lets requests in work end within `closeGraceMs`, then closes what is left. */
   async stop(): Promise<void> {
     const server = this.#server;
-    if (!server) return;
     this.#server = undefined;
-    this.#forgetTls();
+    await Promise.all([this.#leaving, server && this.#leave(server)]);
+  }
+
+  async #leave({ fastify: server, forgetTls }: Listening): Promise<void> {
+    forgetTls();
     const { timers, closeGraceMs } = this.#context;
     const cut = timers.after(closeGraceMs, () => server.server.closeAllConnections());
     try {
@@ -98,15 +161,6 @@ export class HttpApi {
     } finally {
       cut.cancel();
     }
-  }
-
-  #followTls(server: FastifyInstance): void {
-    const { tls } = this.#context;
-    if (!tls) return;
-    const https = server.server as HttpsServer;
-    this.#forgetTls = tls.onChange(({ certificate, key }) =>
-      https.setSecureContext({ cert: certificate, key, ...TLS_RULES }),
-    );
   }
 
   get inWork(): number {
@@ -120,7 +174,7 @@ export class HttpApi {
   async disable(retryAfterSeconds: number, terminateAfterMs: number) {
     this.#retryAfterSeconds = retryAfterSeconds;
     const ended = this.#inWork;
-    const http = this.#server?.server;
+    const http = this.#server?.fastify.server;
     http?.closeIdleConnections();
     if (ended > 0) await this.#idle(terminateAfterMs);
     const terminated = this.#inWork;
@@ -207,18 +261,44 @@ function createServer(context: ApiContext): FastifyInstance {
   return server;
 }
 
+function followTls(server: FastifyInstance, tls: TlsSource | undefined): () => void {
+  if (!tls) return () => {};
+  const https = server.server as HttpsServer;
+  return tls.onChange(({ certificate, key }) =>
+    https.setSecureContext({ cert: certificate, key, ...TLS_RULES }),
+  );
+}
+
+function listenAgain(server: Server, { host, port }: Listening): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+interface Guarded {
+  readonly context: ApiContext;
+  /** Asked with each request. */
+  readonly lists: NameLists;
+  readonly open: ReadonlySet<string>;
+}
+
 /** Host and Origin for all but the probes; the token for all but `open` paths and unknown ones. */
-function guard(server: FastifyInstance, context: ApiContext, open: ReadonlySet<string>): void {
-  const { hostsAllowed, originsAllowed, managerTokens, cluster } = context;
+function guard(server: FastifyInstance, { context, lists: names, open }: Guarded): void {
+  const { managerTokens, cluster } = context;
   const advertised = () => advertisedNames(cluster().members);
-  const lists = { hostsAllowed, originsAllowed, advertised };
   const checkToken = tokenCheck(managerTokens);
   server.addHook('onRequest', (request, _reply, done) => {
     const { headers, routeOptions, is404 } = request;
     const path = routeOptions.url ?? '';
     try {
-      if (!PROBE_PATHS.has(path))
+      if (!PROBE_PATHS.has(path)) {
+        const lists = { ...names, advertised };
         checkOrigin({ host: headers.host, origin: headers.origin }, lists);
+      }
       if (!is404 && !open.has(path)) {
         checkToken({ token: headers['token'], authorization: headers.authorization });
       }

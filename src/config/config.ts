@@ -20,6 +20,8 @@ export type Secrets = readonly string[];
 
 /** Where one surface listens; `tls`: undefined for plain text. */
 export interface ListenAddress {
+  /** False: bound, but every connection is refused. Absent: it is always enabled. */
+  readonly enabled?: boolean | undefined;
   readonly host: string;
   readonly port: number;
   readonly advertise?: string | undefined;
@@ -43,6 +45,8 @@ export interface Config extends Omit<Written, 'cluster' | 'node' | 'http' | 'adm
     readonly shutdownGraceMs: number;
     /** 0: certificates are read again when that is asked for, and at no other time. */
     readonly certificatesCheckSeconds: number;
+    /** 0: the configuration is read again when that is asked for, and at no other time. */
+    readonly reloadCheckSeconds: number;
   };
   readonly listen: { readonly [Name in Surface]: ListenAddress };
   readonly http: Omit<Written['http'], 'managerToken'> & { readonly managerTokens: Secrets };
@@ -73,6 +77,7 @@ export function toConfig(raw: RawConfig, folder: string): Config {
       dataDir: resolve(folder, dataDir),
       shutdownGraceMs: raw.node.shutdown_grace_ms,
       certificatesCheckSeconds: raw.node.certificates_check_seconds,
+      reloadCheckSeconds: raw.node.reload_check_seconds,
     },
     listen: Object.fromEntries(
       SURFACES.map((name) => [

@@ -42,6 +42,12 @@ export interface BoundPorts {
   readonly peer: number;
 }
 
+/** As they are written. */
+export function portsOf({ listen }: Config): BoundPorts {
+  const { client, http, admin, peer } = listen;
+  return { client: client.port, http: http.port, admin: admin.port, peer: peer.port };
+}
+
 /**
  * This node as the others shall know it: what the list of members says, else what is advertised, else
  * where it listens. `bound`: the ports really bound, which differ where the configuration says 0.

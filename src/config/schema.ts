@@ -26,6 +26,7 @@ const node = field.section({
   data_dir: field.text(/^[^\0]{1,1024}$/, 'a folder').default('data/{id}'),
   shutdown_grace_ms: field.milliseconds(0, 600_000).default(10_000),
   certificates_check_seconds: field.seconds(0, 3600).default(10),
+  reload_check_seconds: field.seconds(0, 3600).default(1),
 });
 
 const member = field.section({
@@ -61,7 +62,11 @@ const ownPair = { certificate_file: pemFile(), key_file: pemFile() };
 
 const open = (portDefault: number, address: z.ZodType<string>) =>
   field
-    .section({ ...listener(portDefault, address), tls: field.section(ownPair).prefault({}) })
+    .section({
+      enabled: field.flag().default(true),
+      ...listener(portDefault, address),
+      tls: field.section(ownPair).prefault({}),
+    })
     .prefault({});
 
 /** With an authority whoever connects needs a certificate too. */

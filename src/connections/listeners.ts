@@ -33,6 +33,8 @@ export interface ListenerSetOptions {
   readonly units: () => Units | undefined;
   readonly clock: Clock;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
+  /** Those that the configuration starts disabled. */
+  readonly disabled?: readonly ListenerName[] | undefined;
 }
 
 interface Entry {
@@ -43,6 +45,8 @@ interface Entry {
   last: Promise<unknown>;
 }
 
+const RETRY_SECONDS = 5;
+
 /** What an operator wants of each listener, which outlives a rebuild of the node. */
 export class ListenerSet implements Listeners {
   readonly #options: ListenerSetOptions;
@@ -50,6 +54,9 @@ export class ListenerSet implements Listeners {
 
   constructor(options: ListenerSetOptions) {
     this.#options = options;
+    for (const name of options.disabled ?? []) {
+      Object.assign(this.#entries[name], { state: 'disabled', retryAfterSeconds: RETRY_SECONDS });
+    }
   }
 
   list(): readonly ListenerState[] {

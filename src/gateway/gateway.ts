@@ -6,7 +6,7 @@ import type { Runtime, Timer } from '../runtime/port.ts';
 import { admitUpgrade, busy } from './admission.ts';
 import { GatewayCounters } from './counters.ts';
 import { GatewayFanout } from './fanout.ts';
-import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
+import { DEFAULT_LIMITS, type GatewayLimits, type GatewayRules } from './limits.ts';
 import { jsonRpcDialect } from './session/json-rpc-dialect.ts';
 import type { SessionRoom } from './session/room.ts';
 import {
@@ -21,7 +21,12 @@ import {
 } from './service.ts';
 import { CLOSE, ClientSession } from './session/session.ts';
 import { wkprotoDialect } from './session/wkproto-dialect.ts';
-import type { SocketServer, SocketServerFactory, UpgradeAnswer } from './socket-server/port.ts';
+import type {
+  Rebinding,
+  SocketServer,
+  SocketServerFactory,
+  UpgradeAnswer,
+} from './socket-server/port.ts';
 import type { UpgradeRequest } from './socket-server/port.ts';
 
 /** Each sweep looks at a part of the sessions, so that none of them takes long. */
@@ -34,7 +39,7 @@ const DRAIN_STEP_MS = 50;
 /** Longer than the longest backoff of a client: so long is who comes back told of the enable. */
 const GREETING_MS = 60_000;
 
-export interface ClientGatewayOptions {
+export interface ClientGatewayOptions extends GatewayRules {
   /**
    * A function where the services themselves need `gateway.fanout` first; called once, by `start`.
    */
@@ -42,8 +47,6 @@ export interface ClientGatewayOptions {
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'debug' | 'info' | 'warn' | 'error'>;
   readonly socketServerFactory: SocketServerFactory;
-  /** `none`: everyone is who they say. `token`: what `directory.checkToken` grants. */
-  readonly auth: 'none' | 'token';
   /**
    * False while the store knows too little to deliver: a client goes to another node then, instead of
    * being deaf on this one, or being told old messages as they come in. Absent: always true.
@@ -51,24 +54,24 @@ export interface ClientGatewayOptions {
   readonly mayConnect?: (() => boolean) | undefined;
   /** Said to clients, unsigned 64 bits. */
   readonly nodeId: bigint;
-  readonly limits?: Partial<GatewayLimits> | undefined;
-  /** Lower case; undefined: those of this machine and of `advertised`. */
-  readonly originsAllowed?: readonly string[] | undefined;
-  readonly hostsAllowed?: readonly string[] | undefined;
   /** Host names that members advertise: what is allowed where a list is undefined. Undefined: any. */
   readonly advertised?: (() => ReadonlySet<string>) | undefined;
 }
+
+/** What its rules say may change while sessions are open. */
+type OwnRoom = { -readonly [Key in keyof SessionRoom]: SessionRoom[Key] };
 
 /** The client port: WebSocket connections, their sessions, and the delivery to them. */
 export class ClientGateway {
   readonly counters = new GatewayCounters();
   readonly fanout: GatewayFanout;
   readonly #options: ClientGatewayOptions;
-  readonly #limits: GatewayLimits;
+  #limits: GatewayLimits;
+  #rules: GatewayRules;
   readonly #server: SocketServer<ClientSession>;
   readonly #sessions = new Map<number, ClientSession>();
   #services: Services | undefined;
-  #room: (SessionRoom & { coarseNowMs: number }) | undefined;
+  #room: OwnRoom | undefined;
   #sweepTimer: Timer | undefined;
   #sweepAt: IterableIterator<ClientSession> | undefined;
   #probe: { readonly channel: ChannelKey; readonly secret: Buffer } | undefined;
@@ -80,6 +83,7 @@ export class ClientGateway {
 
   constructor(options: ClientGatewayOptions) {
     this.#options = options;
+    this.#rules = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { frameBytesMax, queueBytesMax, idleSeconds } = this.#limits;
     this.#server = options.socketServerFactory<ClientSession>(
@@ -118,7 +122,8 @@ export class ClientGateway {
 
   /** Resolves with the port that is bound; rejects with `EADDRINUSE` where it is taken. */
   async start(host: string, port: number): Promise<number> {
-    const { services, runtime, log, auth, nodeId } = this.#options;
+    const { services, runtime, log, nodeId } = this.#options;
+    const { auth } = this.#rules;
     this.#services = typeof services === 'function' ? services() : services;
     this.#room = {
       services: this.#services,
@@ -138,6 +143,31 @@ export class ClientGateway {
     this.#sweepTimer = runtime.timers.after(SWEEP_MS, () => this.#sweep());
     log.info('client gateway listens', { host, port: bound, sockets: this.implementation });
     return bound;
+  }
+
+  /** Binds another address beside the one before; open sessions stay. Rejects as `start` does. */
+  rebind(host: string, port: number): Promise<Rebinding> {
+    return this.#server.rebind(host, port);
+  }
+
+  /**
+   * Takes other rules while it runs; open sessions stay, and see what `setLimits` of the sockets says.
+   * Throws, and keeps the rules of before, where the port could not be bound again.
+   */
+  setRules(rules: GatewayRules): void {
+    const limits = { ...DEFAULT_LIMITS, ...rules.limits };
+    const { frameBytesMax, queueBytesMax, idleSeconds } = limits;
+    this.#server.setLimits({ frameBytesMax, queueBytesMax, idleSeconds });
+    this.#limits = limits;
+    this.#rules = rules;
+    if (this.#room) Object.assign(this.#room, { limits, auth: rules.auth });
+  }
+
+  /** S3-5: ends all sessions with 1008 that came in by what is not enough any more; how many. */
+  endUnproven(reason: string): number {
+    const sessions = [...this.#sessions.values()].filter(({ role }) => role !== 'probe');
+    for (const session of sessions) session.end(CLOSE.policy, reason);
+    return sessions.length;
   }
 
   /**
@@ -281,8 +311,8 @@ export class ClientGateway {
       return busy('This node has as many sessions as it may.', RETRY_AFTER_SECONDS);
     }
     return admitUpgrade(request, {
-      originsAllowed: this.#options.originsAllowed,
-      hostsAllowed: this.#options.hostsAllowed,
+      originsAllowed: this.#rules.originsAllowed,
+      hostsAllowed: this.#rules.hostsAllowed,
       advertised: this.#options.advertised,
     });
   }

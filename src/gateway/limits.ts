@@ -46,3 +46,13 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   queueSoftBytesMax: 1024 * 1024,
   queueBytesMax: 4 * 1024 * 1024,
 };
+
+/** What may change while a gateway runs. */
+export interface GatewayRules {
+  /** `none`: everyone is who they say. `token`: what `directory.checkToken` grants. */
+  readonly auth: 'none' | 'token';
+  readonly limits?: Partial<GatewayLimits> | undefined;
+  /** Lower case; undefined: those of this machine and of `advertised`. */
+  readonly originsAllowed?: readonly string[] | undefined;
+  readonly hostsAllowed?: readonly string[] | undefined;
+}

@@ -8,6 +8,7 @@ import { PERSON, type MemberId } from '../core/ids.ts';
 import type { ConnectionTimes } from '../connections/state-machine.ts';
 import type { Member } from '../core/member.ts';
 import { ClientGateway } from '../gateway/gateway.ts';
+import type { GatewayRules } from '../gateway/limits.ts';
 import { nodeIdOf } from '../gateway/node-id.ts';
 import { selectSocketServer } from '../gateway/socket-server/select.ts';
 import type { Log } from '../observability/log.ts';
@@ -23,6 +24,7 @@ import { servicesFor } from './services.ts';
 
 /** What every part of a node is made from. */
 export interface Ground {
+  /** As it is now: a reload changes it, so what is used later is asked for later. */
   readonly config: Config;
   readonly self: Member;
   readonly log: Log;
@@ -102,11 +104,18 @@ export function createGateway(
     log: log.child({ room: 'gateway' }),
     socketServerFactory: (handlers, limits) =>
       createServer(handlers, limits, certificates.source('client')),
-    auth: gateway.auth,
     nodeId: nodeIdOf(self),
+    advertised: () => advertisedNames([self, ...members()]),
+    ...gatewayRules(config),
+  });
+}
+
+/** What of the client port may change while it runs. */
+export function gatewayRules({ gateway }: Config): GatewayRules {
+  return {
+    auth: gateway.auth,
     originsAllowed: listOrAbsent(gateway.originsAllowed),
     hostsAllowed: listOrAbsent(gateway.hostsAllowed),
-    advertised: () => advertisedNames([self, ...members()]),
     limits: {
       frameBytesMax: gateway.frameBytesMax,
       sessionsMax: gateway.sessionsMax,
@@ -119,7 +128,7 @@ export function createGateway(
       queueSoftBytesMax: gateway.queueSoftBytes,
       queueBytesMax: gateway.queueHardBytes,
     },
-  });
+  };
 }
 
 const HEARTBEAT_MS_MIN = 50;

@@ -1,5 +1,6 @@
 import type { HttpApi } from '../api/http-server.ts';
 import type { Membership } from '../cluster/membership/port.ts';
+import { LISTENER_NAMES } from '../connections/listener-port.ts';
 import { ListenerSet, type Units } from '../connections/listeners.ts';
 import type { ClientGateway } from '../gateway/gateway.ts';
 import type { Ground } from './adapters.ts';
@@ -34,6 +35,7 @@ export function createListeners(
       return parts?.http && unitsOf(ground, parts, parts.http);
     },
     clock: ground.runtime.clock,
+    disabled: LISTENER_NAMES.filter((name) => ground.config.listen[name].enabled === false),
     log: ground.log.child({ room: 'connections' }),
   });
 }

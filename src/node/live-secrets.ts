@@ -19,6 +19,12 @@ export class LiveSecrets {
   readonly managerTokens = (): Secrets => this.#current['http.manager_token'];
   readonly adminTokens = (): Secrets => this.#current['admin.token'];
 
+  /** Brings back those of now. */
+  keep(): () => void {
+    const kept = this.#current;
+    return () => void (this.#current = kept);
+  }
+
   /**
    * Takes those of a configuration that was read again. A secret that is not there any more stays as it
    * is: to open a port to everyone takes a new start.

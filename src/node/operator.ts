@@ -7,10 +7,11 @@ import type { SurfaceParts } from './surfaces.ts';
 
 /** What the operator's page does: the calls of the admin service, with its tokens, on the HTTP port. */
 export function createOperator(
-  { config, secrets, log, runtime }: Ground,
+  ground: Ground,
   { core, listeners, health }: SurfaceParts,
   cluster: ClusterInfo,
 ): OperatorPort {
+  const { secrets, log, runtime } = ground;
   const { diagnosis, connections } = core;
   const calls = new OperatorCalls({
     ...{ cluster, diagnosis, connections, listeners, health },
@@ -18,7 +19,9 @@ export function createOperator(
   });
   return {
     tokens: secrets.adminTokens,
-    openWithoutToken: isLoopback(config.listen.http.host),
+    get openWithoutToken() {
+      return isLoopback(ground.config.listen.http.host);
+    },
     nowMs: () => runtime.clock.wallMs(),
     answer: (name, request) => calls.answer(name, request),
   };

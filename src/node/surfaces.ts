@@ -1,3 +1,5 @@
+import { portsOf, selfMember } from '../config/local-node.ts';
+import type { Reloads } from '../config/reload-port.ts';
 import type { Listeners } from '../connections/listener-port.ts';
 import type { ClusterInfo, EventFeed } from '../admin/port.ts';
 import { AdminServer } from '../admin/server.ts';
@@ -25,6 +27,7 @@ export interface SurfaceParts {
   readonly sessions: () => number;
   readonly uptimeMs: () => number;
   readonly version: string;
+  readonly reloads: Reloads | undefined;
   /** Absent unless `audit.fault_injection` is on. */
   readonly faults: FaultInjector | undefined;
 }
@@ -51,7 +54,7 @@ export function createHttp(ground: Ground, parts: SurfaceParts): HttpApi {
       live: liveMembers(core),
       sessions: sessions(),
     }),
-    clientAddressFor: () => self.clientAddress,
+    clientAddressFor: () => selfMember(ground.config, portsOf(ground.config)).clientAddress,
     operator: createOperator(ground, parts, clusterInfo(ground, parts)),
     onRequest: ({ route, status }) =>
       metrics.count('holdfast_http_requests_total', { route, status: String(status) }),
@@ -90,6 +93,7 @@ export function createAdmin(ground: Ground, parts: SurfaceParts): AdminServer {
     diagnosis: core.diagnosis,
     connections: core.connections,
     listeners: parts.listeners,
+    reloads: parts.reloads,
     decommission: (member, how) => core.sweeps.decommission(member, how),
     webhooks: core.webhooks,
     retention: core.retention,

@@ -14,6 +14,8 @@ interface HistogramDefinition {
 }
 
 export const COUNTERS = {
+  holdfast_reloads_total: metric('Times that the configuration was read again', 'result'),
+  holdfast_listener_changes_total: metric('Changes of the state of a listener', 'listener'),
   holdfast_deliveries_total: metric('Messages handed to sessions of this node'),
   holdfast_publishes_total: metric('Messages taken, by outcome', 'outcome'),
   holdfast_recvacks_total: metric('Acknowledgements of messages by clients'),
@@ -139,6 +141,9 @@ export const GAUGES = {
     'Until the certificate in use of a listener expires',
     'listener',
   ),
+  holdfast_reload_failed: metric('1 where the last reload of the configuration was not taken'),
+  holdfast_restart_needed_keys: metric('Changed keys of the configuration that need a restart'),
+  holdfast_listener_enabled: metric('1 while a listener takes connections', 'listener'),
   holdfast_staged_bytes: metric('Written and not on disk yet'),
 } as const satisfies Record<string, Definition>;
 

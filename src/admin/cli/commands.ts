@@ -8,6 +8,7 @@ import { addConnectionsCommands } from './connections.ts';
 import { addListenerCommands } from './listeners.ts';
 import { addModerationCommands } from './moderation.ts';
 import { addPastCommands } from './past.ts';
+import { addReloadCommand } from './reload.ts';
 import { addRetentionCommand } from './retention.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
 import { addUserCommands } from './users.ts';
@@ -32,4 +33,5 @@ export function addAdminCommands(program: Command): void {
   addRetentionCommand(program);
   addConnectionsCommands(program);
   addListenerCommands(program);
+  addReloadCommand(program);
 }

@@ -71,10 +71,26 @@ export interface SocketServer<Data> {
   /** As `publish`, without `except`. */
   publishExcept(except: Socket<Data>, topic: string, frame: Uint8Array | string): void;
   memberCount(topic: string): number;
+  /**
+   * Binds another address beside the one before; open sockets stay. Rejects where it cannot be bound,
+   * and then listens where it did. One at a time.
+   */
+  rebind(host: string, port: number): Promise<Rebinding>;
+  /** For new sockets; those that are open keep the queue limit, and with uws the idle limit, they have. */
+  setLimits(limits: SocketLimits): void;
   /** Stops to accept; open sockets stay until they are ended. */
   stopListening(): void;
   /** Terminates every open socket. */
   close(): Promise<void>;
+}
+
+/** A second address of a listener, until it is known whether it takes the place of the first. */
+export interface Rebinding {
+  readonly port: number;
+  /** Lets go of the address before. */
+  commit(): void;
+  /** Lets go of the new one, and listens where it did before. */
+  abort(): Promise<void>;
 }
 
 /** With `tls` the port speaks wss://; a new certificate is for new sockets, open ones stay. */

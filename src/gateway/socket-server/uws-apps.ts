@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { TlsMaterial, TlsSource } from '../../config/certificate.ts';
+import type { Rebinding } from './port.ts';
 import type { Native, NativeApp } from './uws-native.ts';
 
 export interface UwsGround {
@@ -40,13 +41,44 @@ export class UwsApps {
   listen(host: string, port: number): number {
     const { native } = this.#ground;
     const listener = this.#tryListen(this.#current, host, port);
-    if (!listener) {
-      const error = new Error(`cannot listen on ${host}:${port}: the port is taken`);
-      throw Object.assign(error, { code: 'EADDRINUSE' });
-    }
+    if (!listener) throw taken(host, port);
     const bound = native.us_socket_local_port(listener);
     this.#listening = { listener, host, port: bound };
     return bound;
+  }
+
+  /**
+   * Two sockets that listen on one port keep each other out, even on different hosts: where only the
+   * host differs, the address before is let go first, and taken again where the new one fails.
+   */
+  rebind(host: string, port: number): Rebinding {
+    const before = this.#listening;
+    const inTheWay = before?.port === port;
+    if (inTheWay) this.stopListening();
+    const listener = this.#tryListen(this.#current, host, port);
+    if (!listener) {
+      if (inTheWay) this.listen(before.host, before.port);
+      throw taken(host, port);
+    }
+    const { native } = this.#ground;
+    const bound = native.us_socket_local_port(listener);
+    return {
+      port: bound,
+      commit: () => {
+        this.stopListening();
+        this.#listening = { listener, host, port: bound };
+      },
+      abort: () => {
+        native.us_listen_socket_close(listener);
+        if (inTheWay) this.listen(before.host, before.port);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  /** New sockets get what `behave` says now. Throws where the port could not be bound again. */
+  renew(): void {
+    this.#replace(this.#ground.tls?.current());
   }
 
   stopListening(): void {
@@ -98,9 +130,9 @@ export class UwsApps {
    * with any process that asks for it where two may have it. A connection that the system took in that
    * moment, and that nobody here has seen, is reset.
    */
-  #replace(material: TlsMaterial): void {
+  #replace(material: TlsMaterial | undefined): void {
     const next = this.#make(material);
-    assertUnchanged(material);
+    if (material) assertUnchanged(material);
     const listening = this.#listening;
     if (listening) {
       const { host, port } = listening;
@@ -125,6 +157,11 @@ export class UwsApps {
     });
     return bound;
   }
+}
+
+function taken(host: string, port: number): Error {
+  const error = new Error(`cannot listen on ${host}:${port}: the port is taken`);
+  return Object.assign(error, { code: 'EADDRINUSE' });
 }
 
 function tlsOptions({ files }: TlsMaterial) {

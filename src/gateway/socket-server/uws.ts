@@ -5,7 +5,7 @@ import type { TlsSource } from '../../config/certificate.ts';
 import { UwsApps, type UwsApp, type UwsGround } from './uws-apps.ts';
 import { loadNative, type NativeSocket } from './uws-native.ts';
 import type { NativeRequest, NativeResponse } from './uws-native.ts';
-import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
+import type { Rebinding, Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
 import { nextSocketId } from './socket-id.ts';
 
 /**
@@ -132,7 +132,7 @@ class UwsServer<Data> implements SocketServer<Data> {
   readonly implementation = 'uws';
   readonly #apps: UwsApps;
   readonly #handlers: SocketHandlers<Data>;
-  readonly #frameBytesMax: number;
+  #limits: SocketLimits;
   readonly #sockets = new Set<UwsSocket<Data>>();
   #unflushed: UwsSocket<Data>[] = [];
   #lastAddress = '';
@@ -144,15 +144,16 @@ class UwsServer<Data> implements SocketServer<Data> {
   constructor(ground: UwsGround, handlers: SocketHandlers<Data>, limits: SocketLimits) {
     const { native } = ground;
     this.#handlers = handlers;
-    this.#frameBytesMax = limits.frameBytesMax;
+    this.#limits = limits;
     const behave = (app: UwsApp): void => {
+      const { frameBytesMax, queueBytesMax, idleSeconds } = this.#limits;
       app.native.ws<Holder<Data>>('/*', {
         compression: native.DISABLED,
-        maxPayloadLength: Math.max(NATIVE_FRAME_BYTES_MIN, 4 * limits.frameBytesMax),
-        maxBackpressure: limits.queueBytesMax,
+        maxPayloadLength: Math.max(NATIVE_FRAME_BYTES_MIN, 4 * frameBytesMax),
+        maxBackpressure: queueBytesMax,
         // Otherwise this version drops frames in silence.
         closeOnBackpressureLimit: true,
-        idleTimeout: uwsIdleSeconds(limits.idleSeconds),
+        idleTimeout: uwsIdleSeconds(idleSeconds),
         sendPingsAutomatically: false,
         upgrade: (response, request, context) => this.#upgrade(response, request, context),
         open: (holder) => this.#open(holder, app),
@@ -177,6 +178,28 @@ class UwsServer<Data> implements SocketServer<Data> {
       } catch (error) {
         if (attempt === PORT_ATTEMPTS_MAX) throw error;
       }
+    }
+  }
+
+  async rebind(host: string, port: number): Promise<Rebinding> {
+    return this.#apps.rebind(host, port === 0 ? await freePort(host) : port);
+  }
+
+  setLimits(limits: SocketLimits): void {
+    const before = this.#limits;
+    this.#limits = limits;
+    // What is checked here needs no new app.
+    const { idleSeconds, queueBytesMax } = before;
+    const isNative =
+      idleSeconds !== limits.idleSeconds ||
+      queueBytesMax !== limits.queueBytesMax ||
+      limits.frameBytesMax > before.frameBytesMax;
+    if (!isNative) return;
+    try {
+      this.#apps.renew();
+    } catch (error) {
+      this.#limits = before;
+      throw error;
     }
   }
 
@@ -265,8 +288,9 @@ class UwsServer<Data> implements SocketServer<Data> {
 
   #message(holder: Holder<Data>, message: ArrayBuffer, isBinary: boolean): void {
     const socket = holder.socket!;
-    if (message.byteLength > this.#frameBytesMax) {
-      socket.end(1009, `frame of ${message.byteLength} bytes, at most ${this.#frameBytesMax}`);
+    const { frameBytesMax } = this.#limits;
+    if (message.byteLength > frameBytesMax) {
+      socket.end(1009, `frame of ${message.byteLength} bytes, at most ${frameBytesMax}`);
       return;
     }
     this.handling = socket;

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { TlsMaterial, TlsSource } from '../../config/certificate.ts';
-import type { Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
+import type { Rebinding, Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
 import { nextSocketId } from './socket-id.ts';
 
 const OPEN = 1;
@@ -141,27 +141,35 @@ function contextOf({ certificate, key }: TlsMaterial) {
   return { cert: certificate, key, minVersion: 'TLSv1.2' } as const;
 }
 
+function listenAt(http: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    http.once('error', reject);
+    http.listen(port, host, () => {
+      http.off('error', reject);
+      resolve((http.address() as AddressInfo).port);
+    });
+  });
+}
+
 class WsServer<Data> implements SocketServer<Data> {
   readonly implementation = 'ws';
-  readonly limits: SocketLimits;
+  limits: SocketLimits;
   readonly #handlers: SocketHandlers<Data>;
-  readonly #http: Server;
+  readonly #tls: TlsSource | undefined;
+  #http: Server;
   readonly #wss: WebSocketServer;
   readonly #sockets = new Set<WsSocket<Data>>();
   readonly #topics = new Map<string, Set<WsSocket<Data>>>();
   readonly #forgetTls: (() => void) | undefined;
-  readonly #idleTimer: NodeJS.Timeout | undefined;
+  #idleTimer: NodeJS.Timeout | undefined;
   #corked: WsSocket<Data>[] = [];
   #onEmpty: (() => void) | undefined;
 
   constructor(handlers: SocketHandlers<Data>, limits: SocketLimits, tls?: TlsSource) {
     this.#handlers = handlers;
     this.limits = limits;
-    this.#http = createListener(tls);
-    this.#http.on('request', (_request, response: ServerResponse) => {
-      response.writeHead(426, { upgrade: 'websocket', connection: 'close' });
-      response.end('This port speaks WebSocket.\n');
-    });
+    this.#tls = tls;
+    this.#http = this.#createHttp();
     this.#forgetTls = tls?.onChange((material) =>
       (this.#http as HttpsServer).setSecureContext(contextOf(material)),
     );
@@ -171,21 +179,60 @@ class WsServer<Data> implements SocketServer<Data> {
       perMessageDeflate: false,
       maxPayload: limits.frameBytesMax,
     });
-    this.#http.on('upgrade', (request, wire, head) => this.#upgrade(request, wire, head));
-    if (limits.idleSeconds > 0) {
-      const everyMs = (limits.idleSeconds * 1000) / IDLE_CHECKS;
-      this.#idleTimer = setInterval(() => this.#endIdle(), everyMs).unref();
-    }
+    this.#checkIdle();
+  }
+
+  #createHttp(): Server {
+    const http = createListener(this.#tls);
+    http.on('request', (_request, response: ServerResponse) => {
+      response.writeHead(426, { upgrade: 'websocket', connection: 'close' });
+      response.end('This port speaks WebSocket.\n');
+    });
+    http.on('upgrade', (request, wire, head) => this.#upgrade(request, wire, head));
+    return http;
+  }
+
+  #checkIdle(): void {
+    clearInterval(this.#idleTimer);
+    const { idleSeconds } = this.limits;
+    if (idleSeconds === 0) return;
+    const everyMs = (idleSeconds * 1000) / IDLE_CHECKS;
+    this.#idleTimer = setInterval(() => this.#endIdle(), everyMs).unref();
   }
 
   listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#http.once('error', reject);
-      this.#http.listen(port, host, () => {
-        this.#http.off('error', reject);
-        resolve((this.#http.address() as AddressInfo).port);
-      });
+    return listenAt(this.#http, host, port);
+  }
+
+  /** As in uws-apps.ts: where only the host differs the address before is let go first. */
+  async rebind(host: string, port: number): Promise<Rebinding> {
+    const before = this.#http;
+    const address = before.address() as AddressInfo | null;
+    const inTheWay = address?.port === port;
+    const again = () => (inTheWay ? listenAt(before, address.address, port) : undefined);
+    if (inTheWay) before.close();
+    const http = this.#createHttp();
+    const bound = await listenAt(http, host, port).catch(async (error: unknown) => {
+      await again();
+      throw error;
     });
+    return {
+      port: bound,
+      commit: () => {
+        this.#http = http;
+        if (!inTheWay) before.close();
+      },
+      abort: async () => {
+        http.close();
+        await again();
+      },
+    };
+  }
+
+  setLimits(limits: SocketLimits): void {
+    this.limits = limits;
+    this.#wss.options.maxPayload = limits.frameBytesMax;
+    this.#checkIdle();
   }
 
   publish(topic: string, frame: Uint8Array | string): void {
