@@ -16,6 +16,7 @@ import {
   serve,
   type Subject,
 } from './fixture.ts';
+import { rebinding } from './rebinding.ts';
 
 /** Every adapter of the port behaves like this. */
 export function socketServerSuite(name: string, subject: Subject): void {
@@ -24,6 +25,7 @@ export function socketServerSuite(name: string, subject: Subject): void {
   endings(name, subject);
   limits(name, subject);
   listening(name, subject);
+  rebinding(name, subject);
 }
 
 function frames(name: string, subject: Subject): void {
