@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws';
 import { HoldfastClient, type ReceivedMessage } from '../client/client.ts';
 import { BotMembers } from './bot-members.ts';
+import { BotPlace, Recent } from './bot-place.ts';
 import { ForwardDriver } from '../connections/onebot/forward.ts';
 import { StoredNumbers } from '../connections/onebot/numbers.ts';
 import type {
@@ -114,13 +115,13 @@ function worldOf(parts: OneBotParts): BotWorld {
 }
 
 function openAccount(
-  { replica, clientUrl, host, runtime }: OneBotParts,
+  { replica, clientUrl, host, runtime, log }: OneBotParts,
   { id, uid, token, handed }: Parameters<BotWorld['open']>[0] & { readonly handed: Recent },
   handlers: BotHandlers,
 ): BotAccount {
   const fact = `bridge/${id}`;
   const kept = replica.fact(fact);
-  let isWhole = true;
+  const place = new BotPlace(handed, log);
   let placing: Timer | undefined;
   const keepPlaceSoon = (): void => {
     placing ??= runtime.timers.after(PLACE_MS, () => {
@@ -140,15 +141,11 @@ function openAccount(
       }),
     resumeToken: kept ? new TextDecoder().decode(kept) : '',
     onResumeToken(next) {
-      if (isWhole) replica.setFact(fact, new TextEncoder().encode(next));
+      place.whenWhole(() => replica.setFact(fact, new TextEncoder().encode(next)));
     },
     onMessage(message) {
       if (handed.has(message.messageId)) return;
-      if (!handlers.onMessage(toBot(message))) isWhole = false;
-      else {
-        handed.add(message.messageId);
-        keepPlaceSoon();
-      }
+      place.handOn(message.messageId, handlers.onMessage(toBot(message)), keepPlaceSoon);
     },
     onEvent({ type, data }) {
       if (type === 'message.recalled') handlers.onRecall(data as BotRecall);
@@ -178,29 +175,6 @@ function openAccount(
       client.stop();
     },
   };
-}
-
-/** The newest names; the oldest goes where there are too many. */
-class Recent {
-  readonly #max: number;
-  readonly #names = new Set<string>();
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  has(name: string): boolean {
-    return this.#names.has(name);
-  }
-
-  add(name: string): void {
-    this.#names.add(name);
-    if (this.#names.size <= this.#max) return;
-    for (const oldest of this.#names) {
-      this.#names.delete(oldest);
-      break;
-    }
-  }
 }
 
 function toBot({ payload, ...message }: ReceivedMessage): BotMessage {

@@ -83,15 +83,15 @@ export class Bridge {
     return world.open(
       { id, uid, token },
       {
-        onMessage: (message) => {
+        onMessage: async (message) => {
           this.#messages.note(message);
           const isOwn = message.fromUid === uid;
           const event = isOwn ? undefined : this.#events.message(message);
-          return event === undefined || this.#tell(event);
+          return event === undefined || (await this.#tell(event));
         },
         onRecall: (recall) => {
           const event = this.#events.recall(recall, this.#options.runtime.clock.wallMs());
-          return event === undefined || this.#tell(event);
+          if (event) void this.#tell(event);
         },
         onState: (state, reason) => {
           this.#isOnline = state === 'connected';
@@ -110,11 +110,14 @@ export class Bridge {
     });
   }
 
-  #tell(event: OneBotEvent): boolean {
-    let isTaken = false;
-    for (const link of this.#links) isTaken = link.event(event) || isTaken;
-    if (!isTaken) this.#missed = true;
-    return !this.#missed;
+  /** Whether one of them has read it. Once one event was missed, what comes after it comes again too. */
+  async #tell(event: OneBotEvent): Promise<boolean> {
+    const takers = [...this.#links].filter((link) => link.event(event));
+    if (takers.length === 0) this.#missed = true;
+    if (this.#missed) return false;
+    const isRead = await anyOf(takers.map((link) => link.whenRead()));
+    if (!isRead) this.#missed = true;
+    return isRead;
   }
 
   #closed(link: BridgeLink, why: string): void {
@@ -148,4 +151,11 @@ export class Bridge {
       wallMs: () => runtime.clock.wallMs(),
     };
   }
+}
+
+/** As soon as one says so. */
+function anyOf(answers: readonly Promise<boolean>[]): Promise<boolean> {
+  return Promise.any(
+    answers.map(async (answer) => (await answer) || Promise.reject(new Error())),
+  ).catch(() => false);
 }

@@ -27,6 +27,12 @@ const CLOSE_MS = 3_000;
 const GOING_AWAY = 1001;
 const TOO_SLOW = 1013;
 
+/**
+ * A ping goes out with each heartbeat; a socket that says nothing for so many, not even to the ping, is cut off.
+ * Without it a bot that lost its power would be online until TCP gives up, a quarter of an hour later.
+ */
+const SILENT_HEARTBEATS = 2;
+
 /** One OneBot socket, whoever dialled: events out, actions in, a heartbeat. */
 export class BridgeLink {
   readonly #options: LinkOptions;
@@ -35,6 +41,11 @@ export class BridgeLink {
   #pending = 0;
   #lastMs: number;
   #isOver = false;
+  /** Events that were sent, and how many of them the last pong says the other side has read. */
+  #sent = 0;
+  #read = 0;
+  #isAsked = false;
+  #waiting: { readonly upTo: number; readonly resolve: (isRead: boolean) => void }[] = [];
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -42,6 +53,8 @@ export class BridgeLink {
     this.#startedMs = runtime.clock.monotonicMs();
     this.#lastMs = this.#startedMs;
     socket.on('message', (data: RawData) => void this.#received(data));
+    socket.on('ping', () => this.#heard());
+    socket.on('pong', (data) => this.#answered(data));
     socket.on('error', (error) => this.#end(error.message));
     socket.on('close', (code, reason) => this.#end(`closed with ${code} ${reason.toString()}`));
     this.event(events.lifecycle('connect', runtime.clock.wallMs()));
@@ -55,8 +68,21 @@ export class BridgeLink {
 
   /** False where it cannot take it any more. */
   event(event: OneBotEvent): boolean {
-    if (!this.takesEvents || this.#isOver) return false;
-    return this.#send(event);
+    if (!this.takesEvents || this.#isOver || !this.#send(event)) return false;
+    this.#sent += 1;
+    return true;
+  }
+
+  /**
+   * Whether the other side has read all events until now. OneBot confirms nothing, but a WebSocket is in order
+   * and answers pings: what was written into a connection that had silently gone is not taken as heard.
+   */
+  whenRead(): Promise<boolean> {
+    if (this.#isOver) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#waiting.push({ upTo: this.#sent, resolve });
+      this.#ask();
+    });
   }
 
   /** S3-1: its disable event, the Close frame, and after 3 s the end. */
@@ -81,8 +107,8 @@ export class BridgeLink {
   }
 
   async #received(data: RawData): Promise<void> {
-    const { ground, role, runtime } = this.#options;
-    this.#lastMs = runtime.clock.monotonicMs();
+    const { ground, role } = this.#options;
+    this.#heard();
     if (role === 'Event') return;
     let frame: unknown;
     try {
@@ -103,12 +129,50 @@ export class BridgeLink {
     this.#send(reply);
   }
 
+  #heard(): void {
+    this.#lastMs = this.#options.runtime.clock.monotonicMs();
+  }
+
+  /** One ping at a time: its payload says how many events went before it. */
+  #ask(): void {
+    const { socket } = this.#options;
+    if (this.#isAsked || socket.readyState !== WebSocket.OPEN) return;
+    this.#isAsked = true;
+    socket.ping(String(this.#sent));
+  }
+
+  #answered(data: Buffer): void {
+    this.#heard();
+    const read = Number(data.toString());
+    // A pong may also come unasked.
+    if (data.length === 0 || !(read >= this.#read && read <= this.#sent)) return;
+    this.#isAsked = false;
+    this.#read = read;
+    this.#settle();
+    if (this.#waiting.length > 0) this.#ask();
+  }
+
+  #settle(): void {
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      const isRead = next.upTo <= this.#read;
+      if (!isRead && !this.#isOver) return;
+      this.#waiting.shift();
+      next.resolve(isRead);
+    }
+  }
+
   #beat(): void {
-    const { heartbeatMs, runtime, events, ground } = this.#options;
-    if (!this.takesEvents) return;
+    const { heartbeatMs, runtime, events, ground, socket } = this.#options;
     this.#heartbeat = runtime.timers.after(heartbeatMs, () => {
       if (this.#isOver) return;
+      const silentMs = runtime.clock.monotonicMs() - this.#lastMs;
+      if (silentMs >= SILENT_HEARTBEATS * heartbeatMs) {
+        this.#end(`nothing heard for ${SILENT_HEARTBEATS} heartbeats`);
+        socket.terminate();
+        return;
+      }
       this.event(events.heartbeat(runtime.clock.wallMs(), heartbeatMs, ground.isOnline()));
+      this.#ask();
       this.#beat();
     });
   }
@@ -118,6 +182,7 @@ export class BridgeLink {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#heartbeat?.cancel();
+    this.#settle();
     const { runtime, log, peer, role, onClosed } = this.#options;
     const now = runtime.clock.monotonicMs();
     const [durationMs, silentMs] = [now - this.#startedMs, now - this.#lastMs].map(Math.round);

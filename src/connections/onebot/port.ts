@@ -37,9 +37,12 @@ export interface BotRecall extends Place {
 }
 
 export interface BotHandlers {
-  /** False where it has to come again with the next account of this id. */
-  onMessage(message: BotMessage): boolean;
-  onRecall(recall: BotRecall): boolean;
+  /**
+   * Whether somebody has read it, when that is known; false where it has to come again with the next account of
+   * this id.
+   */
+  onMessage(message: BotMessage): Promise<boolean>;
+  onRecall(recall: BotRecall): void;
   /** `refused`: this account is not let in; nothing more comes. */
   onState(state: 'connected' | 'waiting' | 'refused', reason: string): void;
 }
