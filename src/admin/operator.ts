@@ -1,10 +1,12 @@
 import { status } from '@grpc/grpc-js';
 import type { OperatorAnswer } from '../api/operator-port.ts';
+import type { Reloads } from '../config/reload-port.ts';
 import type { Listeners } from '../connections/listener-port.ts';
 import type { Connections } from '../connections/port.ts';
 import { connectionCalls } from './calls/connections.ts';
 import { DiagnosisService, type DiagnosisCalls } from './calls/diagnosis.ts';
 import { listenerCalls } from './calls/listeners.ts';
+import { reloadCalls } from './calls/reload.ts';
 import { toMembersReply } from './calls/member-view.ts';
 import { AdminError, invalid } from './errors.ts';
 import type { ClusterInfo } from './port.ts';
@@ -16,6 +18,7 @@ export interface OperatorCallsOptions {
   readonly diagnosis: DiagnosisCalls | undefined;
   readonly connections: Connections | undefined;
   readonly listeners: Listeners | undefined;
+  readonly reloads?: Reloads | undefined;
   readonly health: () => object;
   readonly log: { error(message: string, fields?: Record<string, unknown>): void };
 }
@@ -75,6 +78,7 @@ function callsOf(options: OperatorCallsOptions): Readonly<Record<string, Call>> 
   const diagnosis = new DiagnosisService(options.diagnosis);
   const connections = connectionCalls(options.connections);
   const listeners = listenerCalls(options.listeners, cluster.nodeId);
+  const reloads = reloadCalls(options.reloads, cluster.nodeId);
   return {
     state: {
       fields: {},
@@ -118,6 +122,7 @@ function callsOf(options: OperatorCallsOptions): Readonly<Record<string, Call>> 
       serve: (request) => listeners.DisableListener(request),
     },
     drain: { fields: { sessionsPerSecond: 0 }, serve: (request) => listeners.Drain(request) },
+    reload: { fields: {}, serve: () => reloads.Reload() },
   };
 }
 

@@ -8,13 +8,13 @@ import type { SurfaceParts } from './surfaces.ts';
 /** What the operator's page does: the calls of the admin service, with its tokens, on the HTTP port. */
 export function createOperator(
   ground: Ground,
-  { core, listeners, health }: SurfaceParts,
+  { core, listeners, reloads, health }: SurfaceParts,
   cluster: ClusterInfo,
 ): OperatorPort {
   const { secrets, log, runtime } = ground;
   const { diagnosis, connections } = core;
   const calls = new OperatorCalls({
-    ...{ cluster, diagnosis, connections, listeners, health },
+    ...{ cluster, diagnosis, connections, listeners, reloads, health },
     log: log.child({ room: 'admin' }),
   });
   return {

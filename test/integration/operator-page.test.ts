@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { Page } from 'playwright-core';
 import { hasChromium, withBrowser } from '../support/browser.ts';
@@ -31,7 +33,7 @@ run(
   'needs chromium: operators log in, explain, repair, steer connections and listeners',
   async (t) => {
     t.timeout(180_000);
-    const config = { admin: { token: TOKEN } };
+    const config = { admin: { token: TOKEN }, gateway: { idle_seconds: 60 } };
     const cluster = await startCluster(t, { nodes: 2, etcd: false, config });
     await allLinked(cluster);
     const admin = cluster.admin(1);
@@ -95,6 +97,11 @@ run(
       await tab.locator('#health', { hasText: 'not ready' }).waitFor();
       await tab.getByLabel('enable client').click();
       await client.locator('td', { hasText: 'enabled' }).waitFor();
+
+      const file = join(dirname(cluster.storeDir(1)), 'cluster.yml');
+      writeFileSync(file, readFileSync(file, 'utf8').replace('"gateway"', '"gatway"'));
+      await tab.getByRole('button', { name: 'Read cluster.yml again' }).click();
+      await tab.locator('#reloaded li', { hasText: 'did you mean gateway' }).waitFor();
 
       await tab.getByRole('button', { name: 'Log out' }).click();
       await tab.getByLabel('Admin token').waitFor();

@@ -59,6 +59,28 @@ export function drawListeners(listeners, onSwitch) {
   drawTable(byId('listeners'), ['Name', 'State', 'Address', 'Connections', ''], rows);
 }
 
+const RELOADED = {
+  unchanged: 'Nothing to apply.',
+  applied: 'Applied.',
+  refused: 'Not taken, nothing changes:',
+  'rolled-back': 'It could not be applied, all is as before:',
+};
+
+/** What became of a reload: all that is wrong, what is applied, what needs a restart. */
+export function drawReload({ result, errors, changes }) {
+  const lines = [
+    ...errors,
+    ...changes.map(({ path, before, after, live, note }) => {
+      const what = `${live ? 'applied' : 'needs a restart'}: ${path}: ${before} → ${after}`;
+      return note === '' ? what : `${what} (${note})`;
+    }),
+  ];
+  const list = element('ul');
+  list.append(...lines.map((line) => element('li', {}, line)));
+  byId('reloaded').replaceChildren(element('p', {}, RELOADED[result] ?? result), list);
+  byId('reloaded').hidden = false;
+}
+
 /** onAct(id, action), onOpen(id) */
 export function drawConnections({ connections, members }, { onAct, onOpen }) {
   const live = new Set(members.filter((member) => member.live).map((member) => member.id));

@@ -148,6 +148,9 @@ byId('login-form').addEventListener('submit', (event) => {
     (error) => showLogin(error.message),
   );
 });
+byId('reload').addEventListener('click', () => {
+  void attempt(async () => view.drawReload(await call('reload'))).then(refresh);
+});
 byId('logout').addEventListener('click', () => {
   void attempt(() => post('logout')).then(() => showLogin(''));
 });
