@@ -66,7 +66,7 @@ test('S3-5 reloads come one after the other, each is told of, and none rejects',
 });
 
 test('S3-5 while the node starts, stops or is rebuilt a reload is refused without a look at the file', async (t) => {
-  const { reloader } = reloaderOf(() => t.fail() as never, 'down');
+  const { reloader } = reloaderOf(() => t.fail(), 'down');
   const { result, errors } = await reloader.reload('signal');
   t.is(result, 'refused');
   t.regex(errors.join(), /try again/);
