@@ -75,6 +75,11 @@ test('invariant 11 queues and interval lists stay within their limits', async (t
   await hold(t, { seeds: [1103, 1104], faults, tuning, pauseMs: 40 });
 });
 
+test('invariant 13 who resumes at a node whose disk fails is sent nothing twice at the next', async (t) => {
+  const { findings } = await runSeed({ seed: 9104, nodes: 3, faultsMs: 16_000, tuned: true });
+  t.deepEqual(findings, []);
+});
+
 test('invariant 12 etcd and its absence lose nothing', async (t) => {
   const faults = ['etcd down', 'lease lost while alive', 'missed watch events', 'crash'];
   await hold(t, { seeds: [1201], faults });

@@ -17,6 +17,8 @@ export interface TrioCore {
   readonly core: NodeCore;
   /** What is written here is written behind the node's back. */
   readonly store: Store;
+  /** The disk of the store. */
+  readonly location: MemoryStoreLocation;
 }
 
 const NAMES = ['node-1', 'node-2', 'node-3'];
@@ -34,7 +36,8 @@ export async function startCoreTrio(
   const members = NAMES.map(toMember);
   const nodes = await Promise.all(
     members.map(async (self, index): Promise<TrioCore> => {
-      const store = await new MemoryStoreLocation({ runtime: testRuntime }).open();
+      const location = new MemoryStoreLocation({ runtime: testRuntime });
+      const store = await location.open();
       const process = realProcess();
       const core = await createNodeCore(
         { cluster: 'test', self, slots: 32, ...rest },
@@ -47,7 +50,7 @@ export async function startCoreTrio(
         },
         { onRebuildNeeded: () => {} },
       );
-      return { core, store };
+      return { core, store, location };
     }),
   );
   t.teardown(async () => {

@@ -1,5 +1,6 @@
 import type { ChannelKey, Uid } from '../../core/ids.ts';
 import { decodeMessage, isExpired, type Message } from '../../core/kinds/message.ts';
+import type { DotRange } from '../../core/dot.ts';
 import { shardOf } from '../../core/placement.ts';
 import { messageKey } from '../../core/row-key.ts';
 import { RECALL } from '../../core/row.ts';
@@ -103,13 +104,16 @@ export class ResumeService implements Resumes {
     const starts = new Starts(this.#options.recent, vector);
     const seen = new Set(request.seen);
     const unknown = new Set(seen);
+    const seenHere: DotRange[] = [];
     const plan = { live: 0, channels: [] as [ChannelKey, ChannelResume][] };
     const deliveries: Delivery[] = [];
     let bytes = 0;
     for (const channel of this.#options.channelsOf(request.uid)) {
       const start = starts.of(shardOf(channel));
       const missing =
-        start === undefined ? undefined : this.#missing(channel, { vector, start, seen, unknown });
+        start === undefined
+          ? undefined
+          : this.#missing(channel, { vector, start, seen, unknown, seenHere });
       const messages = missing && deliveries.length + missing.length;
       if (missing?.length === 0) plan.live += 1;
       else if (plan.channels.length >= this.#limits.channels) return whole('too-many-channels');
@@ -129,6 +133,8 @@ export class ResumeService implements Resumes {
         plan.channels.push([channel, { status: 'replayed', count: missing.length }]);
       }
     }
+    // While this node's disk fails its own vector may lack them: a younger token would not name them.
+    for (const range of seenHere) vector.add(range);
     return { ...plan, deliveries, snapshot: undefined, filter: this.#filterOf(vector, unknown) };
   }
 
@@ -169,8 +175,15 @@ export class ResumeService implements Resumes {
     {
       seen,
       unknown,
+      seenHere,
       ...from
-    }: { vector: VersionVector; start: number; seen: Set<string>; unknown: Set<string> },
+    }: {
+      vector: VersionVector;
+      start: number;
+      seen: Set<string>;
+      unknown: Set<string>;
+      seenHere: DotRange[];
+    },
   ): readonly Missing[] {
     const found: Missing[] = [];
     for (const entry of this.#options.recent.missing(channel, from)) {
@@ -179,6 +192,8 @@ export class ResumeService implements Resumes {
       const id = seen.size === 0 ? '' : String(message.messageId);
       if (seen.has(id)) {
         unknown.delete(id);
+        const { actor, counter } = entry;
+        seenHere.push({ actor, shard: shardOf(channel), from: counter, to: counter });
         continue;
       }
       found.push({ entry, message });

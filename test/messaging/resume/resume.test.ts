@@ -84,6 +84,27 @@ test('who has seen more than the node it comes to is not sent it again, and what
   await until('there is nothing left to keep back', () => plan.filter!.isDone());
 });
 
+test('a node whose disk fails gives no younger token, which would not name what the client has seen', async (t) => {
+  const { nodes } = await startCoreTrio(t);
+  const [one, two] = nodes.map(({ core }) => core) as [NodeCore, NodeCore];
+  const disk = nodes[1]!.location;
+  await subscribe(one, G);
+  const token = one.services.resumes!.token(ann);
+  disk.fail();
+  t.teardown(() => disk.heal());
+  await publish(one, 'seen by id');
+  await until('it went out ahead of the disk', () => two.delivery.log.count === 1);
+  const found = await resume(one, token);
+  const seen = found.deliveries.map(({ message: { messageId } }) => String(messageId));
+  const plan = await resume(two, token, seen);
+  t.deepEqual(texts(plan.deliveries), []);
+  t.false(plan.filter!.isDone());
+  disk.heal();
+  await until('its vector names it too', () => plan.filter!.isDone());
+  const younger = two.services.resumes!.token(ann);
+  t.deepEqual(texts((await resume(one, younger)).deliveries), []);
+});
+
 test('a node that starts again knows what was written before, and says so where it does not', async (t) => {
   const first = await startLoneCore();
   await subscribe(first.core, G);
