@@ -45,7 +45,7 @@ test('S4-10 every alert has a rule test in which it fires', (t) => {
   for (const { alert } of rules) t.true(fires.includes(`alertname="${alert}"`), alert);
 });
 
-run('S4-10 promtool accepts the rules, and they fire when they should and only then', (t) => {
+run('S4-10 S3-9 promtool accepts the rules, and they fire when they should and only then', (t) => {
   for (const command of [
     ['check', 'rules', 'alerts.yml'],
     ['test', 'rules', 'alerts.test.yml'],

@@ -22,7 +22,7 @@ const SAID: Readonly<Record<string, string>> = {
   unchanged: 'nothing to apply',
   applied: 'the configuration is applied',
   refused: 'the configuration is not taken, nothing changes',
-  'rolled-back': 'the configuration could not be applied, all is as before',
+  'rolled-back': 'the configuration could not be applied:',
 };
 
 function linesOf({ node, result, changes, errors, ended }: ReloadReply): readonly string[] {

@@ -63,7 +63,7 @@ const RELOADED = {
   unchanged: 'Nothing to apply.',
   applied: 'Applied.',
   refused: 'Not taken, nothing changes:',
-  'rolled-back': 'It could not be applied, all is as before:',
+  'rolled-back': 'It could not be applied:',
 };
 
 /** What became of a reload: all that is wrong, what is applied, what needs a restart. */

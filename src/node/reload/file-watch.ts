@@ -24,7 +24,8 @@ export class FileWatch {
 
   constructor(options: FileWatchOptions) {
     this.#options = options;
-    this.#later();
+    // At once: what changes from now on is another one than the start has read.
+    void this.#look().finally(() => this.#later());
   }
 
   stop(): void {
