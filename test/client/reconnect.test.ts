@@ -103,6 +103,17 @@ test('S3-8 F35 after an authentication refusal it stays away, with any other it 
   t.true(other.states.includes('waiting: not now'));
 });
 
+test('S3-8 F35 a close that says all went well (1000) is one more after which it comes back', async (t) => {
+  const real = await startRealNode(t, createWsServer);
+  const { one, states } = client(t, { addresses: [real.url] });
+  one.start();
+  await until('it is connected', () => one.state === 'connected');
+  real.socketOf('ann').end(1000, 'normal closure');
+  const names = () => states.map((line) => line.split(':')[0]);
+  await until('it is connected again', () => names().length > 2 && one.state === 'connected');
+  t.deepEqual(names(), ['connecting', 'connected', 'waiting', 'connecting', 'connected']);
+});
+
 test('each connection has a token of its own; one that cannot be had now is asked for again', async (t) => {
   const real = await startRealNode(t, createWsServer);
   const asked: number[] = [];
