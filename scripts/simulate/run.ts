@@ -91,12 +91,14 @@ async function phases(
   await world.run(500);
   for (const client of sim.clients) client.start();
   sim.backend.start();
+  sim.recaller?.start();
   await world.run(CALM_MS);
   faults.start(() => checkNow(sim));
   await world.run(faultsMs);
   checkNow(sim);
   faults.heal();
   sim.backend.fallQuiet();
+  sim.recaller?.fallQuiet();
   for (const client of sim.clients) client.fallQuiet();
   const healMs = world.nowMs;
   const settled = (): boolean =>

@@ -9,6 +9,7 @@ import { checkOrder } from './checks/order.ts';
 import { checkCollected } from './checks/evidence.ts';
 import { SimulatedBackend, type Ban } from './clients/backend.ts';
 import { SimulatedClient } from './clients/client.ts';
+import { checkNotRecalled, isNotice, onRecallLost, SimulatedRecaller } from './clients/recaller.ts';
 import type { SimulatedSession } from './clients/session.ts';
 import { SimulatedNode, type NodeRun } from './cluster/node.ts';
 import { DEFAULT_TUNING, drawTuning, type Tuning } from './cluster/tuning.ts';
@@ -37,6 +38,8 @@ export interface SimulationOptions {
   readonly tuning?: Tuning | undefined;
   /** Clients present only the receipts of subscribes that no later one has replaced. */
   readonly onlyNewestReceipts?: boolean | undefined;
+  /** Senders take messages back. */
+  readonly recalls?: boolean | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -58,6 +61,7 @@ export class Simulation {
   readonly nodes: readonly SimulatedNode[];
   readonly clients: readonly SimulatedClient[];
   readonly backend: SimulatedBackend;
+  readonly recaller: SimulatedRecaller | undefined;
   readonly channels: readonly ChannelKey[];
   readonly subscriptions = new SubscriptionTruth();
   readonly messages = new MessageTruth();
@@ -120,6 +124,7 @@ export class Simulation {
       (_, index) => new SimulatedClient(this, { uid: `user-${index}` as Uid, pauseMs }),
     );
     this.backend = new SimulatedBackend(this, { pauseMs: 4 * pauseMs });
+    this.recaller = options.recalls ? new SimulatedRecaller(this, { pauseMs }) : undefined;
   }
 
   node(id: string): SimulatedNode {
@@ -173,6 +178,7 @@ export class Simulation {
     for (const write of this.registry.all()) {
       if (!isLost(write.dot)) continue;
       this.registry.onLost(write);
+      onRecallLost(this, write);
       const [channel, second, third] = splitRowKey(write.key)!.parts as [
         ChannelKey,
         string,
@@ -197,7 +203,9 @@ export class Simulation {
   }
 
   /** What is checked at each delivery: in order, none twice, none after a removal, none to the banned. */
-  onDelivered(session: SimulatedSession, { channel, message }: Delivery): void {
+  onDelivered(session: SimulatedSession, delivery: Delivery): void {
+    const { channel, message } = delivery;
+    if (this.recaller && isNotice(delivery)) return;
     const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
     this.world.note(`${session.member} delivers`, () => `${sendKey} to session ${session.id}`);
     const sending = this.messages.get(sendKey);
@@ -211,7 +219,8 @@ export class Simulation {
       this.findings.report(13, `${who} got ${sendKey} ${count} times`);
     }
     const member = this.node(session.member);
-    checkOrder(this, session, { channel, message, sendKey });
+    checkNotRecalled(this, session, delivery);
+    checkOrder(this, session, { channel, message, sendKey, written: delivery.written });
     if (member.deniesRouting(channel, session.uid)) {
       this.findings.report(5, `${who} is banned on ${channel} and got ${sendKey}`);
     }

@@ -2,6 +2,7 @@ import type { ChannelKey, Uid } from '../../../src/core/ids.ts';
 import { decodeMessage } from '../../../src/core/kinds/message.ts';
 import type { Row } from '../../../src/core/row.ts';
 import { splitRowKey, type RowKey } from '../../../src/core/row-key.ts';
+import { checkTombstone } from '../clients/recaller.ts';
 import { sendKeyOf, type Sending } from '../model/message-truth.ts';
 import type { Simulation } from '../simulation.ts';
 
@@ -20,6 +21,7 @@ export function checkStored(sim: Simulation, tables: ReadonlyMap<string, Map<Row
       const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
       copies.set(sendKey, (copies.get(sendKey) ?? 0) + 1);
       const sending = sim.messages.get(sendKey);
+      if (sending && checkTombstone(sim, sending, { key, message, name })) continue;
       if (!sending || Buffer.compare(sending.payload, message.payload) !== 0) {
         sim.findings.report(13, `${sendKey} at ${name} is not what was sent`);
       }
@@ -38,7 +40,7 @@ export function checkDelivered(sim: Simulation): void {
   for (const session of sim.sessions) {
     if (!session.open || session.attachedMs === undefined) continue;
     for (const [sendKey, sending] of sim.messages.all()) {
-      if (!sending.result || sending.mayBeLost) continue;
+      if (!sending.result || sending.mayBeLost || sending.recall !== 'none') continue;
       if (session.received.has(sendKey) || sending.senderSessions.has(session.id)) continue;
       if (session.attachedMs >= sending.calledMs) continue;
       if (!isOwed(sim, sending, session)) continue;
@@ -54,6 +56,7 @@ export function checkResumed(sim: Simulation): void {
     if (!place || session?.attachedMs === undefined) continue;
     for (const [sendKey, sending] of sim.messages.all()) {
       if (!sending.result || sending.mayBeLost || sending.sender === uid) continue;
+      if (sending.recall !== 'none') continue;
       if (sending.calledMs <= place.sinceMs || place.has(sendKey)) continue;
       if (!sim.nodes.every(({ id: member }) => isOwed(sim, sending, { uid, member }))) continue;
       sim.findings.report(13, `${uid} never got ${sendKey}, sent at ${sending.calledMs}`);

@@ -1,5 +1,7 @@
 import type { ChannelKey } from '../../../src/core/ids.ts';
 import type { Message } from '../../../src/core/kinds/message.ts';
+import { messageKey } from '../../../src/core/row-key.ts';
+import type { Delivery } from '../../../src/messaging/port.ts';
 import type { SimulatedSession } from '../clients/session.ts';
 import type { Simulation } from '../simulation.ts';
 
@@ -7,6 +9,7 @@ interface Delivered {
   readonly channel: ChannelKey;
   readonly message: Message;
   readonly sendKey: string;
+  readonly written: Delivery['written'];
 }
 
 /**
@@ -17,7 +20,7 @@ interface Delivered {
 export function checkOrder(
   sim: Simulation,
   session: SimulatedSession,
-  { channel, message, sendKey }: Delivered,
+  { channel, message, sendKey, written }: Delivered,
 ): void {
   const { messageSeq, messageId } = message;
   if (messageSeq === 0) return;
@@ -29,7 +32,8 @@ export function checkOrder(
   }
   session.messageIds.add(id);
   // A replay may bring what an earlier run of the node learned.
-  const learned = sim.node(session.member).run?.learned.get(`${channel} ${messageSeq}`) ?? -1;
+  const key = written && messageKey(channel, messageSeq, written.actor);
+  const learned = (key && sim.node(session.member).run?.learned.get(key)) ?? -1;
   const origin = `${channel} ${messageSeq % sim.slots}`;
   const last = session.lastLearned.get(origin) ?? -1;
   // What was missed comes in the order of the channel, whenever the node learned of it.

@@ -1,8 +1,8 @@
 import type { DotRange } from '../../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
 import type { Member } from '../../../src/core/member.ts';
-import { EMPTY_ROW, isLive, type Row } from '../../../src/core/row.ts';
-import { denyKey, splitRowKey, type RowKey } from '../../../src/core/row-key.ts';
+import { EMPTY_ROW, isLive, RECALL, type Row } from '../../../src/core/row.ts';
+import { denyKey, type RowKey } from '../../../src/core/row-key.ts';
 import { VersionVector } from '../../../src/core/version-vector.ts';
 import { createNodeCore, type NodeCore } from '../../../src/node/core.ts';
 import type { Log } from '../../../src/observability/log.ts';
@@ -52,8 +52,10 @@ export interface NodeRun {
   startedMs: number;
   /** Keys of the denials that its index has applied. */
   readonly denials: Set<RowKey>;
-  /** Messages in the order in which this run learned of them, by channel and number. */
-  readonly learned: Map<string, number>;
+  /** Keys of the messages of whose recall it was told. */
+  readonly recalled: Set<RowKey>;
+  /** Messages in the order in which this run learned of them: two actors may give the same number. */
+  readonly learned: Map<RowKey, number>;
   /** Aborted when this core ends. */
   ended: AbortController;
 }
@@ -170,6 +172,7 @@ export class SimulatedNode {
       store: undefined,
       startedMs: world.nowMs,
       denials: new Set(),
+      recalled: new Set(),
       learned: new Map(),
       ended: new AbortController(),
     };
@@ -263,6 +266,7 @@ export class SimulatedNode {
       onDurable: ({ operation, changes }) => {
         if (operation) registry.see(operation, run.process.name);
         for (const { key, after } of changes) {
+          if (key[0] === 'm' && after[0]?.tag === RECALL) run.recalled.add(key);
           if (key[0] !== 'd') continue;
           if (isLive(after)) run.denials.add(key);
           else run.denials.delete(key);
@@ -302,9 +306,7 @@ export class SimulatedNode {
 function noteLearned({ learned }: NodeRun, changes: readonly Change[]): void {
   for (const { key, before } of changes) {
     if (key[0] !== 'm' || before.length > 0) continue;
-    const [channel, seq] = splitRowKey(key)!.parts;
-    const name = `${channel} ${Number.parseInt(seq!, 16)}`;
-    if (!learned.has(name)) learned.set(name, learned.size);
+    if (!learned.has(key)) learned.set(key, learned.size);
   }
 }
 

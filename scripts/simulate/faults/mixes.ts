@@ -10,9 +10,11 @@ export interface Mix {
   readonly faults: readonly Fault[];
   /** Mean pause between two faults. Virtual ms. */
   readonly meanMs: number;
+  /** Senders take messages back. */
+  readonly recalls?: boolean;
 }
 
-export const MIX_NAMES = ['default', 'restarts', 'damage'] as const;
+export const MIX_NAMES = ['default', 'restarts', 'damage', 'recalls'] as const;
 export type MixName = (typeof MIX_NAMES)[number];
 
 /**
@@ -20,11 +22,13 @@ export type MixName = (typeof MIX_NAMES)[number];
  * - restarts: nodes die, freeze and lose disks four times as often among all else, so that what is
  *   repaired is interrupted and what was interrupted is damaged.
  * - damage: rows, index, sockets and interest are damaged in a cluster that is otherwise well.
+ * - recalls: as the default, and senders take messages back all the time.
  */
 export const MIXES: Readonly<Record<MixName, Mix>> = {
   default: { faults: FAULTS, meanMs: 1_500 },
   restarts: { faults: heavier([...NODE_FAULTS, ...DISK_FAULTS], 4), meanMs: 900 },
   damage: { faults: [...DAMAGE_FAULTS, ...LAYER_FAULTS], meanMs: 700 },
+  recalls: { faults: FAULTS, meanMs: 1_500, recalls: true },
 };
 
 function heavier(often: readonly Fault[], times: number): readonly Fault[] {

@@ -14,19 +14,24 @@ export interface Sending {
   result: PublishResult | undefined;
   /** Its only disk was destroyed after it was acknowledged with one disk: it may be gone. */
   mayBeLost: boolean;
+  /** From its first call on it is owed to nobody. `lost`: with the only disk that held the recall. */
+  recall: 'none' | 'called' | 'acknowledged' | 'lost';
 }
 
 /** Every message that was ever sent, by the key that names it for clients and for de-duplication. */
 export class MessageTruth {
   readonly #sendings = new Map<string, Sending>();
 
-  add(sending: Omit<Sending, 'attempts' | 'result' | 'mayBeLost' | 'senderSessions'>): Sending {
+  add(
+    sending: Omit<Sending, 'attempts' | 'result' | 'mayBeLost' | 'recall' | 'senderSessions'>,
+  ): Sending {
     const made: Sending = {
       ...sending,
       senderSessions: new Set(),
       attempts: 0,
       result: undefined,
       mayBeLost: false,
+      recall: 'none',
     };
     this.#sendings.set(sendKeyOf(sending.channel, sending.sender, sending.clientMsgNo), made);
     return made;
