@@ -22,6 +22,8 @@ export interface LinkOptions {
 const PENDING_MAX = 200;
 /** Unsent to one that does not read. */
 const UNSENT_BYTES_MAX = 8 * 1024 * 1024;
+/** Events of which it is not known whether they were read: more has only one that answers no ping. */
+const UNREAD_MAX = 20_000;
 /** From the Close frame to the end of the connection. */
 const CLOSE_MS = 3_000;
 const GOING_AWAY = 1001;
@@ -79,6 +81,10 @@ export class BridgeLink {
    */
   whenRead(): Promise<boolean> {
     if (this.#isOver) return Promise.resolve(false);
+    if (this.#waiting.length >= UNREAD_MAX) {
+      this.#options.socket.close(TOO_SLOW, 'answers no ping');
+      return Promise.resolve(false);
+    }
     return new Promise((resolve) => {
       this.#waiting.push({ upTo: this.#sent, resolve });
       this.#ask();

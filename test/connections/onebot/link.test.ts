@@ -20,6 +20,10 @@ class FakeSocket extends EventEmitter {
 
   send(): void {}
 
+  close(code: number, reason: string): void {
+    this.emit('close', code, Buffer.from(reason));
+  }
+
   ping(data: string): void {
     this.pings.push(data);
   }
@@ -93,4 +97,16 @@ test('an event is read when the pong to a ping after it came, and never when the
   t.deepEqual(told, ['a true', 'b true', 'c false']);
   t.false(await link.whenRead());
   t.false(link.event({ name: 'd' }));
+});
+
+test('a link that answers no ping is closed when too much is not known to be read', async (t) => {
+  const { socket, ends, link } = linked();
+  const asked: Promise<boolean>[] = [];
+  for (let i = 0; i <= 20_000; i++) {
+    link.event({ i });
+    asked.push(link.whenRead());
+  }
+  t.deepEqual(ends, ['closed with 1013 answers no ping']);
+  t.is(socket.pings.length, 1);
+  t.true((await Promise.all(asked)).every((isRead) => !isRead));
 });
