@@ -198,7 +198,7 @@ test.serial(
     t.log(`offline after ${await isBotOffline('rbot')} ms of silence`);
     await until('its connection is not shown as open', async () => {
       const { standing } = await cluster.admin(2).connection({ id: 'r' });
-      return standing !== undefined && standing.state !== 'CONNECTED';
+      return standing !== null && standing?.state !== 'CONNECTED';
     });
     await ann.send('rbot', 1, text('while away'));
     heard.length = 0;
