@@ -91,6 +91,13 @@ test('invariant 13 every acknowledged message is on every replica and reached ev
   await hold(t, { seeds: [1303, 1304], faults, tuning: FAR_BEHIND });
 });
 
+test('invariant 13 the text of a recalled message is nowhere after heal, and handed to nobody who knows', async (t) => {
+  const options = { seed: 2, nodes: 3, faultsMs: 8_000, tuned: true, recalls: true };
+  const { findings, messages } = await runSeed(options);
+  t.deepEqual(findings, []);
+  t.true(messages > 50, 'something was published');
+});
+
 test('invariant 14 the same seed gives the same trace, another seed another', async (t) => {
   const options = { nodes: 3, faultsMs: 8_000 };
   const first = await runSeed({ seed: 1401, ...options });
