@@ -2,6 +2,7 @@
 //   --node <binary>   another Node to run the tests on
 //   --minutes <n>     the deadline, 10 by default
 import { parseArgs } from 'node:util';
+import { build, isBuilt } from './build.js';
 import { formatCounts, runAva } from './check/ava.js';
 import { missingTools } from './check/tools.js';
 
@@ -10,6 +11,9 @@ const { values, positionals } = parseArgs({
   options: { node: { type: 'string' }, minutes: { type: 'string', default: '10' } },
 });
 
+// The nodes that the tests start are then the compiled ones, which are up sooner. Those of a build that
+// fails run from the sources, and say what is wrong.
+if (positionals.length === 0 && !isBuilt()) build();
 const missing = missingTools();
 for (const tool of missing) {
   process.stdout.write(`skipped: ${tool.name} is not installed (${tool.for})\n`);

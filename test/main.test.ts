@@ -13,7 +13,7 @@ test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 function holdfast(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import=tsx', join(ROOT, 'src/main.ts'), ...args],
+    [join(ROOT, 'scripts/holdfast.js'), ...args],
     { cwd: ROOT, encoding: 'utf8', env: { PATH: process.env['PATH'] } },
   );
   return { status, stdout, stderr };
@@ -77,7 +77,7 @@ test('wrong arguments end with 2, and start refuses a wrong configuration in the
 test('a node starts, refuses a second one on its folder with 3, and stops on SIGTERM with 0', async (t) => {
   const listeners = ['client', 'http', 'admin', 'peer'].map((name) => `  ${name}: { port: 0 }`);
   const path = file('node.yml', ['node: { data_dir: store }', 'listen:', ...listeners].join('\n'));
-  const args = ['--import=tsx', join(ROOT, 'src/main.ts'), 'start', '--config', path];
+  const args = [join(ROOT, 'scripts/holdfast.js'), 'start', '--config', path];
   const node = spawn(process.execPath, args, { cwd: ROOT, env: { PATH: process.env['PATH'] } });
   t.teardown(() => node.kill('SIGKILL'));
   let output = '';

@@ -7,13 +7,15 @@ const QUIET_FRAMES_MAX = 2_000;
 /** Messages and operations between two looks: each of them would wait for a collection of 100 ms. */
 const QUIET_WORK_MAX = 20;
 const QUIET_LOOKS = 3;
+/** What a node without much in its store has after its start is not worth a pause. */
+const START_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Gives back what a wave of connections left behind, once the wave is over. One look a second. */
 export class IdleMemory {
   #framesIn = 0;
   #work = 0;
   #quietLooks = 0;
-  #floorBytes = oldHeapBytes();
+  #floorBytes: number | undefined;
 
   /** So far: `framesIn` from clients, `work` of messages delivered and operations of peers and for them. */
   look({ framesIn, work }: { readonly framesIn: number; readonly work: number }): void {
@@ -24,7 +26,9 @@ export class IdleMemory {
     this.#quietLooks = quiet ? this.#quietLooks + 1 : 0;
     if (this.#quietLooks < QUIET_LOOKS) return;
     this.#quietLooks = 0;
-    if (oldHeapBytes() - this.#floorBytes < GROWTH_BYTES_MIN) return;
+    const bytes = oldHeapBytes();
+    if (this.#floorBytes === undefined && bytes < START_BYTES_MAX) this.#floorBytes = bytes;
+    if (bytes - (this.#floorBytes ?? 0) < GROWTH_BYTES_MIN) return;
     collectGarbage();
     this.#floorBytes = oldHeapBytes();
   }

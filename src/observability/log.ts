@@ -1,6 +1,7 @@
+import { createRequire } from 'node:module';
 import type { Writable } from 'node:stream';
 import { pino, type Logger } from 'pino';
-import { PinoPretty } from 'pino-pretty';
+import type PinoPretty from 'pino-pretty';
 
 export type LogFields = Record<string, unknown>;
 
@@ -57,7 +58,9 @@ export function createLog(options: LogOptions): Log {
   };
   const destination = options.destination ?? pino.destination({ fd: 1, sync: true });
   if (!options.pretty) return wrap(pino(settings, destination));
-  const stream = PinoPretty({
+  // Only people at a terminal need it: neither commands nor nodes in production wait until it is loaded.
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof PinoPretty;
+  const stream = pretty({
     destination,
     sync: true,
     colorize: options.destination === undefined,

@@ -31,7 +31,7 @@ test.serial(
 test.serial('S4-8 chaos reports what real processes really lose', async (t) => {
   t.timeout(240_000);
   const report = await runChaos({
-    ...{ nodes: 3, seed: 3, seconds: 60, faultsMax: 3, settleMs: 8_000 },
+    ...{ nodes: 3, seed: 3, seconds: 60, faultsMax: 3, settleMs: 5_000 },
     shares: { stop: 1, delay: 1 },
     plants: ['lost-add', 'returned-removal', 'deaf-reader'],
   });

@@ -27,6 +27,11 @@ async function messagesOf(cluster: TestCluster, k: number): Promise<Map<string, 
   return messages;
 }
 
+/** Some 200 messages a second in all: more would only measure the machine. */
+const LANE_PAUSE_MS = 25;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** Publishes on any node that answers until told to stop; remembers what two disks had. */
 class Load {
   readonly acknowledged: string[] = [];
@@ -59,10 +64,11 @@ class Load {
         const more = { clientMsgNo: text };
         const sent = await client.send(`load-${lane % 4}`, 2, text, more);
         if (sent.reasonCode === 1 && sent.disks === 2) this.acknowledged.push(text);
+        await pause(LANE_PAUSE_MS);
       } catch {
         client?.stop();
         client = undefined;
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await pause(50);
       }
     }
   }
