@@ -79,15 +79,14 @@ export class WriteRegistry {
     return this.#lost.has(formatDot(dot));
   }
 
-  /** Writes that have seen this one, and those that have seen them. */
+  /** Writes that have seen this one or win over it, and those that have seen them or win over them. */
   successors(write: KnownWrite): KnownWrite[] {
     const found = new Set<KnownWrite>();
     const queue = [write];
     for (let next = queue.pop(); next; next = queue.pop()) {
-      const { actor, counter } = next.entry;
       for (const other of this.writesOf(write.key)) {
         if (other === next || found.has(other)) continue;
-        if (!contextCovers(other.entry.context, actor, counter)) continue;
+        if (!replaces(other, next)) continue;
         found.add(other);
         queue.push(other);
       }
@@ -125,6 +124,13 @@ export class WriteRegistry {
       this.#findings.report(1, `dot ${name} names two writes, of ${keys}, at ${where}`);
     }
   }
+}
+
+/** Where kinds keep the highest write, it takes the place of the others without having seen them. */
+function replaces(other: KnownWrite, { key, entry }: KnownWrite): boolean {
+  if (contextCovers(other.entry.context, entry.actor, entry.counter)) return true;
+  const { policy } = KINDS[kindOf(key)!];
+  return policy !== 'observed' && !mergeRows(policy, [entry], [other.entry]).includes(entry);
 }
 
 function dotsOf(row: Row): string {
