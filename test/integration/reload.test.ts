@@ -206,7 +206,8 @@ test('S3-5 a changed token closes what used the old one, with 1008, and keeps wh
   const ends = new Map<string, unknown>();
   const watch = async (name: string, from: AdminClient) => {
     try {
-      for await (const event of from.watch({}, new AbortController().signal)) if (event) seen.add(name);
+      for await (const event of from.watch({}, new AbortController().signal))
+        if (event) seen.add(name);
     } catch (error) {
       ends.set(name, (error as { code: string }).code);
     }

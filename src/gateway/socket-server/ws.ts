@@ -15,6 +15,7 @@ const BINARY = 0x82;
 const IDLE_CHECKS = 4;
 /** A connection that has not agreed on a key by then is cut. */
 const HANDSHAKE_MS = 10_000;
+const PAYLOAD_BYTES_MIN = 4 * 1024 * 1024;
 
 export function createWsServer<Data>(
   handlers: SocketHandlers<Data>,
@@ -141,6 +142,11 @@ function contextOf({ certificate, key }: TlsMaterial) {
   return { cert: certificate, key, minVersion: 'TLSv1.2' } as const;
 }
 
+/** What the library refuses by itself: above ours, which may change while a socket is open. */
+function payloadBytesMax({ frameBytesMax }: SocketLimits): number {
+  return Math.max(PAYLOAD_BYTES_MIN, 4 * frameBytesMax);
+}
+
 function listenAt(http: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     http.once('error', reject);
@@ -177,7 +183,7 @@ class WsServer<Data> implements SocketServer<Data> {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
-      maxPayload: limits.frameBytesMax,
+      maxPayload: payloadBytesMax(limits),
     });
     this.#checkIdle();
   }
@@ -231,7 +237,7 @@ class WsServer<Data> implements SocketServer<Data> {
 
   setLimits(limits: SocketLimits): void {
     this.limits = limits;
-    this.#wss.options.maxPayload = limits.frameBytesMax;
+    this.#wss.options.maxPayload = payloadBytesMax(limits);
     this.#checkIdle();
   }
 
@@ -320,7 +326,10 @@ class WsServer<Data> implements SocketServer<Data> {
     this.#sockets.add(socket);
     ws.on('message', (bytes: Buffer, isBinary) => {
       heard();
-      this.#handlers.onMessage(socket, bytes, isBinary);
+      const { frameBytesMax } = this.limits;
+      if (bytes.byteLength > frameBytesMax) {
+        socket.end(1009, `frame of ${bytes.byteLength} bytes, at most ${frameBytesMax}`);
+      } else this.#handlers.onMessage(socket, bytes, isBinary);
     });
     ws.on('ping', heard).on('pong', heard);
     ws.on('error', (error: Error & { code?: string }) => {
