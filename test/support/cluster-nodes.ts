@@ -85,6 +85,8 @@ export async function createNodes(
         admin: { port: own.admin, ...(tls && { tls: allOf(tls) }) },
         peer: { port: own.peer, advertise: member.peer_address, ...(tls && { tls: allOf(tls) }) },
       },
+      // Five times the default: a machine at work is late, and that is no fault.
+      replication: { acknowledge_timeout_ms: 1_250 },
       log: { level: 'debug', pretty: 'never' },
     };
     const path = join(home, 'cluster.yml');
