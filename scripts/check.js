@@ -7,7 +7,12 @@ import { ROOT } from './build.js';
 
 const bin = (name) => join(ROOT, 'node_modules', '.bin', name);
 
-const UNIT_TESTS = ['test/**/*.test.ts', '!test/integration/**', '!test/contract/**'];
+const UNIT_TESTS = [
+  'test/**/*.test.ts',
+  '!test/integration/**',
+  '!test/long/**',
+  '!test/contract/**',
+];
 
 const steps = [
   { name: 'format', command: [bin('prettier'), '--check', '**/*.{ts,js,json,yml}'] },

@@ -1,8 +1,11 @@
-// `npm test`: the whole suite, or the files given. The last line says `N passed, N failed`.
+// `npm test`: the whole suite but for test/long, or the files given. The last line says
+// `N passed, N failed`.
 //   --node <binary>   another Node to run the tests on
 //   --minutes <n>     the deadline, 10 by default
+import { readdirSync } from 'node:fs';
+import { join, sep } from 'node:path';
 import { parseArgs } from 'node:util';
-import { build, isBuilt } from './build.js';
+import { build, isBuilt, ROOT } from './build.js';
 import { formatCounts, runAva } from './check/ava.js';
 import { missingTools } from './check/tools.js';
 
@@ -20,9 +23,16 @@ for (const tool of missing) {
 }
 const counts = await runAva({
   node: values.node,
-  args: positionals,
+  args: positionals.length > 0 ? positionals : usualFiles(),
   deadlineMs: Number(values.minutes) * 60_000,
 });
 counts.skipped += missing.length;
 process.stdout.write(`${formatCounts(counts)}\n`);
 process.exitCode = counts.failed > 0 ? 1 : 0;
+
+/** Those in test/long kill and restart real processes for minutes: `npm run test-long`. */
+function usualFiles() {
+  return readdirSync(join(ROOT, 'test'), { recursive: true })
+    .map((name) => `test/${name.split(sep).join('/')}`)
+    .filter((path) => path.endsWith('.test.ts') && !path.startsWith('test/long/'));
+}

@@ -150,7 +150,7 @@ test('S3-5 a changed port rebinds, open sockets stay; each of the three listener
   const bob = await connected(t, `ws://127.0.0.1:${client}`, 'bob');
   t.true(ann.isOpen() && bob.isOpen());
   t.is((await ann.call('ping', {})).error, undefined);
-  await t.throwsAsync(connected(t, before.client, 'cid'), { message: /ECONNREFUSED/ });
+  await t.throwsAsync(connected(t, before.client, 'cid'));
   await until('the node serves at the new port', async () => {
     const ready = await fetch(`http://127.0.0.1:${http}/readyz`);
     return ready.status === 200;
