@@ -288,7 +288,7 @@ function listening(name: string, subject: Subject): void {
     t.teardown(() => child.kill('SIGKILL'));
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    await once(child, 'exit');
+    await once(child, 'close');
     t.is(output.trim(), 'EADDRINUSE');
   });
 
