@@ -4,6 +4,11 @@ const RECV = Buffer.from('"method":"recv"');
 const REFUSED = Buffer.from('"error"');
 const REPLY = Buffer.from('"reasonCode":1');
 
+/** The method stands right after the version, the id of a reply too. */
+export function isDelivery(frame: Buffer): boolean {
+  return frame.subarray(0, 40).includes(RECV);
+}
+
 /** The JSON-RPC dialect on a load socket: counts replies and deliveries. */
 export class EasySocket {
   readonly #socket: LoadSocket;
@@ -78,8 +83,7 @@ export class EasySocket {
   }
 
   #read(frame: Buffer): void {
-    // The method stands right after the version, the id of a reply too.
-    if (frame.subarray(0, 40).includes(RECV)) {
+    if (isDelivery(frame)) {
       this.received += 1;
       this.onMessage?.(frame);
       return;
