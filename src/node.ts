@@ -25,8 +25,8 @@ import { IdleMemory } from './node/idle-memory.ts';
 import { judgeHealth, type Health } from './node/health.ts';
 import { wireMetrics, type MeasuredParts } from './node/metrics.ts';
 import { openAfterAside, openStore } from './node/open-store.ts';
-import { oneBotDrivers, type OneBotParts } from './node/onebot.ts';
-import { clientUrl, probe, type Probing } from './node/probing.ts';
+import { oneBotDrivers, oneBotParts } from './node/onebot.ts';
+import { probe, type Probing } from './node/probing.ts';
 import { LiveSecrets } from './node/live-secrets.ts';
 import { finishRebuild } from './node/rebuild.ts';
 import { groundOf, LiveConfig } from './node/reload/live-config.ts';
@@ -204,7 +204,12 @@ class HoldfastNode implements Node {
         ...{ membership: faults.membership, transport: faults.transport },
         fanout: gateway.fanout,
         webhookSender: new HttpWebhookSender(runtime.timers),
-        connectionDrivers: oneBotDrivers(() => this.#oneBotParts(core)),
+        connectionDrivers: oneBotDrivers(() =>
+          oneBotParts(this.#ground, core, {
+            metrics: this.#metrics,
+            clientPort: () => this.#life?.clientPort,
+          }),
+        ),
         queueBytes: ({ id }) => gateway.fanout.queueBytes(id),
         log: log.child({ room: 'core' }),
       },
@@ -370,18 +375,6 @@ class HoldfastNode implements Node {
       canary: life.probing?.canary.state(),
       unverified: life.core.sweeps.unverified(),
     });
-  }
-
-  #oneBotParts({ replica, services }: NodeCore): OneBotParts {
-    const { config, runtime, log } = this.#ground;
-    const clientAt = () => this.#ground.config.listen.client;
-    return {
-      ...{ replica, services, runtime, version: VERSION },
-      clientUrl: () => clientUrl(clientAt(), this.#life?.clientPort ?? clientAt().port),
-      host: config.gateway.hostsAllowed[0],
-      log: log.child({ room: 'connections' }),
-      onRefused: (status) => this.#metrics.count('holdfast_bridge_refusals_total', { status }),
-    };
   }
 
   #measured(): MeasuredParts | undefined {

@@ -264,6 +264,7 @@ function createServer(context: ApiContext): FastifyInstance {
 function followTls(server: FastifyInstance, tls: TlsSource | undefined): () => void {
   if (!tls) return () => {};
   const https = server.server as HttpsServer;
+  https.on('tlsClientError', () => tls.handshakeFailed?.());
   return tls.onChange(({ certificate, key }) =>
     https.setSecureContext({ cert: certificate, key, ...TLS_RULES }),
   );

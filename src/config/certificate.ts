@@ -204,4 +204,6 @@ export interface TlsSource {
    * what it has. Returns the way to be told no more.
    */
   onChange(take: (material: TlsMaterial) => void): () => void;
+  /** To be told of each connection that came to no agreement: it is counted. */
+  handshakeFailed?(): void;
 }

@@ -4,6 +4,9 @@ import { SURFACES, type Surface } from '../config/tls.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime, Timer } from '../runtime/port.ts';
 
+/** Bridges listen with the certificate of the client port. */
+export type SecuredListener = Surface | 'onebot';
+
 interface CertificatePorts {
   readonly log: Pick<Log, 'info' | 'warn'>;
   readonly runtime: Runtime;
@@ -28,6 +31,7 @@ export class Certificates {
   readonly #ports: CertificatePorts;
   readonly #checkSeconds: number;
   readonly #kept = new Map<Surface, Kept>();
+  readonly #failed = new Map<SecuredListener, number>();
   #timer: Timer | undefined;
 
   /** Throws CertificateError. */
@@ -44,9 +48,21 @@ export class Certificates {
     this.#checkLater();
   }
 
-  /** Undefined: the listener speaks plain text. */
-  source(surface: Surface): TlsSource | undefined {
-    return this.#kept.get(surface);
+  /** Undefined: the listener speaks plain text. `listener`: who uses the certificate of that surface. */
+  source(surface: Surface, listener: SecuredListener = surface): TlsSource | undefined {
+    const kept = this.#kept.get(surface);
+    if (!kept) return undefined;
+    if (!this.#failed.has(listener)) this.#failed.set(listener, 0);
+    return {
+      current: () => kept.current(),
+      onChange: (take) => kept.onChange(take),
+      handshakeFailed: () => void this.#failed.set(listener, this.#failed.get(listener)! + 1),
+    };
+  }
+
+  /** Connections that came to no agreement, where the library tells of them. */
+  handshakesFailed(listener: SecuredListener): number {
+    return this.#failed.get(listener) ?? 0;
   }
 
   /** Of those that are in use. */

@@ -16,12 +16,18 @@ import { ReverseDriver } from '../connections/onebot/reverse.ts';
 import { pairsWith } from '../connections/onebot/target.ts';
 import { withPairing } from '../connections/pairing.ts';
 import type { ConnectionDriver } from '../connections/port.ts';
+import type { TlsSource } from '../config/certificate.ts';
 import { channelIdOf, channelTypeOf, parseChannelKey, PERSON, type Uid } from '../core/ids.ts';
 import { personsOf } from '../core/placement.ts';
 import type { Services } from '../messaging/port.ts';
+import type { Metrics } from '../observability/metrics.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime, Timer } from '../runtime/port.ts';
 import type { Replica } from '../storage/replica-port.ts';
+import type { Ground } from './adapters.ts';
+import type { NodeCore } from './core.ts';
+import { clientUrl } from './probing.ts';
+import { VERSION } from './version.ts';
 
 export interface OneBotParts {
   readonly replica: Pick<Replica, 'read' | 'submit' | 'fact' | 'setFact' | 'addListener'>;
@@ -29,6 +35,8 @@ export interface OneBotParts {
   /** Where clients of this node connect; asked with each connection. */
   readonly clientUrl: () => string;
   readonly host?: string | undefined;
+  /** For forward ports that speak wss://. */
+  readonly tls: TlsSource | undefined;
   readonly version: string;
   readonly runtime: Runtime;
   readonly log: Log;
@@ -46,14 +54,34 @@ const HANDED_MAX = 2_000;
 const PLACE_MS = 200;
 const PING_MS = 5_000;
 
+/** `clientPort`: where the gateway listens now; undefined while it does not. */
+export function oneBotParts(
+  ground: Ground,
+  { replica, services }: NodeCore,
+  { metrics, clientPort }: { metrics: Metrics; clientPort: () => number | undefined },
+): OneBotParts {
+  const { certificates, runtime, log } = ground;
+  return {
+    ...{ replica, services, runtime, version: VERSION },
+    clientUrl() {
+      const { client } = ground.config.listen;
+      return clientUrl(client, clientPort() ?? client.port);
+    },
+    host: ground.config.gateway.hostsAllowed[0],
+    tls: certificates.source('client', 'onebot'),
+    log: log.child({ room: 'connections' }),
+    onRefused: (status) => metrics.count('holdfast_bridge_refusals_total', { status }),
+  };
+}
+
 /** Bridges to bots that speak OneBot v11: each is a client of this node on behalf of its user. */
 export function oneBotDrivers(parts: () => OneBotParts): ReadonlyMap<string, ConnectionDriver> {
   let made: ReadonlyMap<string, ConnectionDriver> | undefined;
   const drivers = () => {
     if (made) return made;
-    const { replica, runtime, log, version, onRefused } = parts();
+    const { replica, runtime, log, version, onRefused, tls } = parts();
     const numbers = new StoredNumbers(replica);
-    const ground = { world: worldOf(parts()), numbers, version, runtime, log, onRefused };
+    const ground = { world: worldOf(parts()), numbers, version, runtime, log, onRefused, tls };
     const pairing = { pairsWith, random: runtime.random, timers: runtime.timers, log };
     made = new Map<string, ConnectionDriver>([
       ['onebot-reverse', withPairing(new ReverseDriver(ground), pairing)],

@@ -37,6 +37,10 @@ export const COUNTERS = {
     'Connections refused on the ports of OneBot bridges, by HTTP status',
     'status',
   ),
+  holdfast_tls_handshakes_failed_total: metric(
+    'Connections that came to no agreement on TLS; not told by uWS and gRPC',
+    'listener',
+  ),
   holdfast_http_requests_total: metric('Requests of the HTTP API', 'route', 'status'),
   holdfast_admin_calls_total: metric('Calls of the admin service', 'method', 'status'),
   holdfast_operations_applied_total: metric('Operations of peers applied here', 'source'),

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
 import test, { type ExecutionContext } from 'ava';
+import { WebSocket } from 'ws';
 import { certificatePath, certificateText, type CertificateName } from '../support/certificates.ts';
 import { startCluster } from '../support/cluster.ts';
 import { EasyClient } from '../support/clients/easy-client.ts';
 import { allLinked } from '../support/integration.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
 const CA = certificateText('ca');
@@ -80,3 +82,65 @@ test('three nodes over TLS: a message crosses, and SIGHUP changes certificates u
     'links stayed',
   );
 });
+
+test('a bot comes to a forward port over TLS: strangers do not, and a renewed certificate is for new sockets', async (t) => {
+  t.timeout(180_000);
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const files = { certificateFile: join(folder, 'own.pem'), keyFile: join(folder, 'own.key') };
+  const put = (name: CertificateName): void => {
+    copyFileSync(certificatePath(`${name}.pem`), files.certificateFile);
+    copyFileSync(certificatePath(`${name}.key`), files.keyFile);
+  };
+  put('server');
+  const cluster = await startCluster(t, {
+    ...{ nodes: 1, etcd: false, tls: { ...files, caFile: certificatePath('ca.pem') } },
+    config: { cluster: { id: 'test', secret: 'a-secret-of-the-tests' } },
+  });
+  const port = await freePort();
+  const target = JSON.stringify({ uid: 'bot', port, accessToken: 'key', tls: 'required' });
+  const admin = cluster.admin(1);
+  await admin.createConnection({ id: 'secure', kind: 'onebot-forward', target });
+  const stateOf = async () => (await admin.connection({ id: 'secure' })).standing?.state;
+  await until('it listens', async () => (await stateOf()) === 'CONNECTED', 20_000);
+
+  const url = `wss://127.0.0.1:${port}/?access_token=key`;
+  const bot = await openBot(t, url);
+  const heard = (frame: string) => bot.frames.some((text) => text.includes(frame));
+  await until('the bot is told that it is connected', () => heard('"lifecycle"'));
+  bot.socket.send('{"action":"get_login_info","params":{},"echo":"one"}');
+  await until('its action is answered', () => heard('"echo":"one"'));
+
+  const plain = new WebSocket(`ws://127.0.0.1:${port}/?access_token=key`);
+  const [refused] = (await once(plain, 'error')) as [Error];
+  t.regex(refused.message, /hang up|ECONNRESET|Parse Error/);
+  const wary = new WebSocket(url, { ca: certificateText('other-ca') });
+  const [distrust] = (await once(wary, 'error')) as [Error];
+  t.regex(distrust.message, /unable to verify/);
+  await until('both are counted', async () => (await failures(cluster.addresses(1).http)) >= 2);
+
+  put('renewed');
+  process.kill(cluster.pid(1)!, 'SIGHUP');
+  const at = `127.0.0.1:${port}`;
+  await until('a new socket sees the new one', async () => (await shown(at)) === 'renewed', 20_000);
+  bot.socket.send('{"action":"get_status","params":{},"echo":"two"}');
+  await until('the socket of before lives', () => heard('"echo":"two"'));
+  const odd = JSON.stringify({ uid: 'bot', url: 'wss://127.0.0.1:1', tls: 'required' });
+  await t.throwsAsync(admin.createConnection({ id: 'odd', kind: 'onebot-reverse', target: odd }), {
+    message: /tls: only where the bot is listened for/,
+  });
+});
+
+async function openBot(t: ExecutionContext, url: string) {
+  const socket = new WebSocket(url, { ca: CA });
+  const frames: string[] = [];
+  socket.on('message', (data) => void frames.push((data as Buffer).toString()));
+  t.teardown(() => socket.terminate());
+  await once(socket, 'open');
+  return { socket, frames };
+}
+
+async function failures(http: string): Promise<number> {
+  const text = await (await fetch(`${http}/metrics`)).text();
+  return Number(/_handshakes_failed_total\{listener="onebot"\} (\d+)/.exec(text)?.[1]);
+}

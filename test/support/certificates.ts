@@ -27,13 +27,18 @@ export function tlsFiles(name: CertificateName, ca?: 'ca' | 'other-ca') {
 /** A listener's certificate that a test replaces; expired ones are taken too. */
 export interface TestSource extends TlsSource {
   replace(name: CertificateName, ca?: 'ca' | 'other-ca'): void;
+  /** Handshakes that the listener said had failed. */
+  failures(): number;
 }
 
 export function tlsSource(name: CertificateName, ca?: 'ca' | 'other-ca'): TestSource {
   let current = materialOf(name, ca);
+  let failures = 0;
   const takers = new Set<(material: TlsMaterial) => void>();
   return {
     current: () => current,
+    handshakeFailed: () => void (failures += 1),
+    failures: () => failures,
     onChange(take) {
       takers.add(take);
       return () => void takers.delete(take);

@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import type { TlsSource } from '../../config/certificate.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { ActionGround } from './actions.ts';
@@ -14,6 +15,8 @@ export interface BridgeGround {
   readonly version: string;
   readonly runtime: Runtime;
   readonly log: Log;
+  /** What a forward port with TLS shows; undefined where this node has no certificate for clients. */
+  readonly tls?: TlsSource | undefined;
   /** A stranger came to a forward port; the HTTP status that it was given. */
   readonly onRefused?: ((status: string) => void) | undefined;
 }

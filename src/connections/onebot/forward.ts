@@ -1,7 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import type { TlsMaterial } from '../../config/certificate.ts';
 import type { ConnectionRow } from '../../core/kinds/connection.ts';
 import type { ConnectionDriver, ConnectionTell, OpenConnection } from '../port.ts';
 import { Bridge, type BridgeGround } from './bridge.ts';
@@ -10,6 +12,8 @@ import { readTarget, type BridgeRole, type BridgeTarget } from './target.ts';
 const FRAME_BYTES_MAX = 1024 * 1024;
 const LINKS_MAX = 64;
 const RETRY_AFTER_SECONDS = 5;
+/** A connection that has not agreed on a key by then is cut. */
+const HANDSHAKE_MS = 10_000;
 const ROLES: Readonly<Record<string, BridgeRole>> = {
   '/': 'Universal',
   '/api': 'API',
@@ -74,6 +78,7 @@ class ForwardListener {
     ...{ noServer: true, maxPayload: FRAME_BYTES_MAX, perMessageDeflate: false },
   });
   #server: Server | undefined;
+  #forgetTls: (() => void) | undefined;
   #bridge: Bridge | undefined;
   #loggedMs = -Infinity;
 
@@ -85,17 +90,32 @@ class ForwardListener {
   async listen(bridge: Bridge): Promise<void> {
     const { host, port } = this.#target;
     if (!this.#server) {
-      const server = createServer((_request, response) => {
-        response.writeHead(426, { 'content-type': 'text/plain' }).end('expected a WebSocket\n');
-      });
+      const server = this.#createServer();
       server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
       await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
+        server.once('error', (error) => {
+          this.#forgetTls?.();
+          reject(error);
+        });
         server.listen(port, host, resolve);
       });
       this.#server = server;
     }
     this.#bridge = bridge;
+  }
+
+  /** Throws where TLS is asked for and this node has no certificate. */
+  #createServer(): Server {
+    const answer = (_request: IncomingMessage, response: ServerResponse): void => {
+      response.writeHead(426, { 'content-type': 'text/plain' }).end('expected a WebSocket\n');
+    };
+    if (this.#target.tls === 'none') return createServer(answer);
+    const { tls } = this.#ground;
+    if (!tls) throw new Error('tls: this node has no certificate (listen.client.tls)');
+    const https = createHttpsServer(tlsOptions(tls.current()), answer);
+    https.on('tlsClientError', () => tls.handshakeFailed?.());
+    this.#forgetTls = tls.onChange((material) => https.setSecureContext(tlsOptions(material)));
+    return https;
   }
 
   refuse(): void {
@@ -104,6 +124,7 @@ class ForwardListener {
 
   stop(): void {
     this.refuse();
+    this.#forgetTls?.();
     this.#server?.close();
     this.#server = undefined;
   }
@@ -152,6 +173,13 @@ class ForwardListener {
     if (!this.#bridge) return '503 Service Unavailable';
     return this.#bridge.links >= LINKS_MAX ? '503 Service Unavailable' : undefined;
   }
+}
+
+function tlsOptions({ certificate, key }: TlsMaterial) {
+  return {
+    ...{ cert: certificate, key, minVersion: 'TLSv1.2' as const },
+    handshakeTimeout: HANDSHAKE_MS,
+  };
 }
 
 function isSame(a: string, b: string): boolean {

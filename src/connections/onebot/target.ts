@@ -13,6 +13,8 @@ export interface BridgeTarget {
   /** Forward: where to listen. */
   readonly host: string;
   readonly port: number;
+  /** Forward: `required` for wss://, with the certificate of the owner's client port. */
+  readonly tls: 'none' | 'required';
   readonly heartbeatMs: number;
   /** `required`: a device of the bot's user confirms a code before the bridge is opened. */
   readonly pairing: 'none' | 'required';
@@ -24,7 +26,7 @@ const ROLES: readonly BridgeRole[] = ['Universal', 'API', 'Event'];
 const HEARTBEAT_MS = 15_000;
 const DEFAULTS: BridgeTarget = {
   ...{ uid: '', token: '', accessToken: '', url: '', roles: ['Universal'] },
-  ...{ host: '127.0.0.1', port: 0, heartbeatMs: HEARTBEAT_MS, pairing: 'none' },
+  ...{ host: '127.0.0.1', port: 0, tls: 'none', heartbeatMs: HEARTBEAT_MS, pairing: 'none' },
 };
 
 /** The target, or what is wrong with it. */
@@ -46,7 +48,7 @@ export function readTarget(text: string, kind: 'forward' | 'reverse'): BridgeTar
 }
 
 function faultOf(target: BridgeTarget, kind: 'forward' | 'reverse'): string | undefined {
-  const { uid, token, accessToken, url, roles, host, port, heartbeatMs, pairing } = target;
+  const { uid, token, accessToken, url, roles, host, port, heartbeatMs, pairing, tls } = target;
   const texts = { uid, token, accessToken, url, host };
   const odd = Object.entries(texts).find(([, text]) => typeof text !== 'string');
   if (odd) return `${odd[0]}: expected a text`;
@@ -56,7 +58,9 @@ function faultOf(target: BridgeTarget, kind: 'forward' | 'reverse'): string | un
   }
   if (!isWhole(heartbeatMs, 1_000, 3_600_000)) return 'heartbeatMs: expected 1000 to 3600000';
   if (pairing !== 'none' && pairing !== 'required') return 'pairing: expected none or required';
+  if (tls !== 'none' && tls !== 'required') return 'tls: expected none or required';
   if (kind === 'reverse') {
+    if (tls !== 'none') return 'tls: only where the bot is listened for; here the url says wss://';
     return /^wss?:\/\/[^\s]+$/.test(url)
       ? undefined
       : 'url: expected ws:// or wss:// and an address';

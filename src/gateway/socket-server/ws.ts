@@ -135,7 +135,8 @@ class WsSocket<Data> implements Socket<Data> {
 
 function createListener(tls: TlsSource | undefined): Server {
   if (!tls) return createServer();
-  return createHttpsServer({ ...contextOf(tls.current()), handshakeTimeout: HANDSHAKE_MS });
+  const https = createHttpsServer({ ...contextOf(tls.current()), handshakeTimeout: HANDSHAKE_MS });
+  return https.on('tlsClientError', () => tls.handshakeFailed?.());
 }
 
 function contextOf({ certificate, key }: TlsMaterial) {
