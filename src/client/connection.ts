@@ -4,7 +4,12 @@ interface Waiting {
   readonly resolve: (result: Result) => void;
   readonly reject: (error: ClientError) => void;
   readonly timer: ReturnType<typeof setTimeout>;
+  /** Of its frame. Characters. */
+  readonly length: number;
 }
+
+/** The close code for a frame that is larger than the server takes, and the code of its request's error. */
+const TOO_LARGE = 1009;
 
 export type Result = Readonly<Record<string, unknown>>;
 
@@ -34,7 +39,7 @@ export class Connection {
     socket.addEventListener('open', () => handlers.onOpen());
     socket.addEventListener('message', ({ data }) => this.#received(data));
     socket.addEventListener('close', ({ code, reason }) => {
-      this.#ended(`${code} ${reason}`.trim());
+      this.#ended(`${code} ${reason}`.trim(), code === TOO_LARGE ? this.#largest() : undefined);
     });
     // A close follows, and says more.
     socket.addEventListener('error', () => {});
@@ -59,8 +64,9 @@ export class Connection {
         onResult?.(result);
         resolve(result);
       };
-      this.#waiting.set(id, { resolve: answered, reject, timer });
-      this.#socket.send(JSON.stringify({ jsonrpc: '2.0', method, id, params }));
+      const frame = JSON.stringify({ jsonrpc: '2.0', method, id, params });
+      this.#waiting.set(id, { resolve: answered, reject, timer, length: frame.length });
+      this.#socket.send(frame);
     });
   }
 
@@ -95,12 +101,19 @@ export class Connection {
     waiting.reject(new ClientError(code, message));
   }
 
-  #ended(reason: string): void {
+  /** The server does not say which frame it was: again with the next connection it would be the same. */
+  #largest(): Waiting | undefined {
+    const all = [...this.#waiting.values()];
+    return all.sort((a, b) => b.length - a.length)[0];
+  }
+
+  #ended(reason: string, atFault?: Waiting): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const { reject, timer } of this.#waiting.values()) {
-      clearTimeout(timer);
-      reject(new ClientError('closed', `the connection was closed: ${reason}`));
+    for (const waiting of this.#waiting.values()) {
+      clearTimeout(waiting.timer);
+      const code = waiting === atFault ? TOO_LARGE : 'closed';
+      waiting.reject(new ClientError(code, `the connection was closed: ${reason}`));
     }
     this.#waiting.clear();
     this.#handlers.onClosed(reason);

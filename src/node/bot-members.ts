@@ -15,7 +15,8 @@ type Handler = (change: MemberChange) => void;
 export class BotMembers implements ReplicaListener {
   readonly #replica: Pick<Replica, 'read'>;
   readonly #handlers = new Map<string, Handler>();
-  readonly #kicks = new Set<string>();
+  /** Who asked for it, by group and user. */
+  readonly #kicks = new Map<string, string>();
 
   constructor(replica: Pick<Replica, 'read'>) {
     this.#replica = replica;
@@ -30,8 +31,11 @@ export class BotMembers implements ReplicaListener {
   }
 
   /** A bot kicks somebody: what follows until `kick` settles is no leaving. */
-  async during<Result>(group: string, uid: string, kick: () => Promise<Result>): Promise<Result> {
-    this.#kicks.add(`${group}\u0001${uid}`);
+  async during<Result>(
+    { group, uid, by }: { readonly group: string; readonly uid: string; readonly by: string },
+    kick: () => Promise<Result>,
+  ): Promise<Result> {
+    this.#kicks.set(`${group}\u0001${uid}`, by);
     try {
       return await kick();
     } finally {
@@ -49,11 +53,10 @@ export class BotMembers implements ReplicaListener {
       if (channelTypeOf(channel) !== GROUP) continue;
       const isMember = isLive(after);
       const group = channelIdOf(channel);
-      const isKick =
-        this.#kicks.has(`${group}\u0001${uid}`) ||
-        isLive(this.#replica.read(denyKey(channel, uid, 'ban')));
+      const by = isMember ? undefined : this.#kicks.get(`${group}\u0001${uid}`);
+      const isKick = by !== undefined || isLive(this.#replica.read(denyKey(channel, uid, 'ban')));
       const change: MemberChange = {
-        ...{ group, uid, how: isMember ? 'joined' : isKick ? 'kicked' : 'left' },
+        ...{ group, uid, by, how: isMember ? 'joined' : isKick ? 'kicked' : 'left' },
       };
       for (const [bot, handler] of this.#handlers) {
         const isThere = isLive(this.#replica.read(subscriptionKey(channel, bot as Uid)));

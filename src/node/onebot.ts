@@ -19,7 +19,7 @@ import type { ConnectionDriver } from '../connections/port.ts';
 import type { TlsSource } from '../config/certificate.ts';
 import { channelIdOf, channelTypeOf, parseChannelKey, PERSON, type Uid } from '../core/ids.ts';
 import { personsOf } from '../core/placement.ts';
-import type { Services } from '../messaging/port.ts';
+import type { ChannelSettings, Services } from '../messaging/port.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime, Timer } from '../runtime/port.ts';
@@ -34,6 +34,8 @@ export interface OneBotParts {
   readonly services: Services;
   /** Where clients of this node connect; asked with each connection. */
   readonly clientUrl: () => string;
+  /** What a frame of a client may have. Bytes. */
+  readonly frameBytesMax: () => number;
   readonly host?: string | undefined;
   /** For forward ports that speak wss://. */
   readonly tls: TlsSource | undefined;
@@ -53,6 +55,8 @@ const HANDED_MAX = 2_000;
 /** A place is kept so soon after what was handed on: a node that was killed goes on from there. */
 const PLACE_MS = 200;
 const PING_MS = 5_000;
+/** Of a frame beside the payload and the channel's id, whose characters may be escaped. */
+const FRAME_OVERHEAD = 320;
 
 /** `clientPort`: where the gateway listens now; undefined while it does not. */
 export function oneBotParts(
@@ -67,6 +71,7 @@ export function oneBotParts(
       const { client } = ground.config.listen;
       return clientUrl(client, clientPort() ?? client.port);
     },
+    frameBytesMax: () => ground.config.gateway.frameBytesMax,
     host: ground.config.gateway.hostsAllowed[0],
     tls: certificates.source('client', 'onebot'),
     log: log.child({ room: 'connections' }),
@@ -100,7 +105,11 @@ export function oneBotDrivers(parts: () => OneBotParts): ReadonlyMap<string, Con
 }
 
 function worldOf(parts: OneBotParts): BotWorld {
-  const { subscriptions } = parts.services;
+  const { subscriptions, directory } = parts.services;
+  const settingsOf = (group: string): Pick<ChannelSettings, 'owner' | 'managers'> => {
+    const channel = parseChannelKey(group, GROUP);
+    return (channel.ok ? directory.channel(channel.value) : undefined) ?? {};
+  };
   const members = new BotMembers(parts.replica);
   parts.replica.addListener(members);
   const handed = new Map<string, Recent>();
@@ -129,10 +138,19 @@ function worldOf(parts: OneBotParts): BotWorld {
       return subscriptions.subscribersOf(channel.value, undefined, NAMES_MAX);
     },
     watchMembers: (uid, handler) => members.watch(uid, handler),
-    async kick(group, uid) {
+    roleOf: (group, uid) => {
+      const { owner = '', managers = [] } = settingsOf(group);
+      if (owner === uid) return 'owner';
+      return managers.includes(uid as Uid) ? 'admin' : 'member';
+    },
+    hasRoles: (group) => {
+      const { owner = '', managers = [] } = settingsOf(group);
+      return owner !== '' || managers.length > 0;
+    },
+    async kick(group, uid, by) {
       const channel = parseChannelKey(group, GROUP);
       if (!channel.ok) throw new Error(channel.error);
-      const outcome = await members.during(group, uid, () =>
+      const outcome = await members.during({ group, uid, by }, () =>
         subscriptions.unsubscribe({
           ...{ channel: channel.value, uids: [uid as Uid], cause: 'client', waitFor: 'all' },
         }),
@@ -143,7 +161,7 @@ function worldOf(parts: OneBotParts): BotWorld {
 }
 
 function openAccount(
-  { replica, clientUrl, host, runtime, log }: OneBotParts,
+  { replica, clientUrl, frameBytesMax, host, runtime, log }: OneBotParts,
   { id, uid, token, handed }: Parameters<BotWorld['open']>[0] & { readonly handed: Recent },
   handlers: BotHandlers,
 ): BotAccount {
@@ -172,7 +190,8 @@ function openAccount(
       place.whenWhole(() => replica.setFact(fact, new TextEncoder().encode(next)));
     },
     onMessage(message) {
-      if (handed.has(message.messageId)) return;
+      // A command to apps, as of a recall, is nothing that anyone said; bots are told by notices.
+      if (handed.has(message.messageId) || message.header?.syncOnce === true) return;
       place.handOn(message.messageId, handlers.onMessage(toBot(message)), keepPlaceSoon);
     },
     onEvent({ type, data }) {
@@ -186,17 +205,22 @@ function openAccount(
   });
   client.start();
   return {
-    send: ({ channelId, channelType }, payload) =>
-      client.send(channelId, channelType, {
-        payload: Buffer.from(payload).toString('base64'),
-      }),
+    async send({ channelId, channelType }, payload) {
+      const text = Buffer.from(payload).toString('base64');
+      const bytesMax = frameBytesMax() - FRAME_OVERHEAD - 6 * channelId.length;
+      if (text.length > bytesMax) {
+        throw new Error(`message: ${text.length} bytes in base64, at most ${bytesMax}`);
+      }
+      return client.send(channelId, channelType, { payload: text });
+    },
     async recall({ channelId, channelType }, { messageId, messageSeq }) {
       await client.request('recall', { channelId, channelType, messageId, messageSeq });
     },
     async recent(place: Place, limit) {
       const { channelId, channelType } = place;
       const answer = await client.request('history', { channelId, channelType, limit });
-      return (answer['messages'] as ReceivedMessage[]).map(toBot);
+      const messages = answer['messages'] as (ReceivedMessage & { readonly recall?: unknown })[];
+      return messages.filter(({ recall }) => recall === undefined).map(toBot);
     },
     stop() {
       placing?.cancel();

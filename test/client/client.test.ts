@@ -55,6 +55,19 @@ for (const [name, factory] of ADAPTERS) {
     await t.throwsAsync(one.subscribe('', 2), { name: 'ClientError' });
   });
 
+  test(`${name}: what is too large for a frame is rejected, and holds up nothing behind it`, async (t) => {
+    const { url, subscribe } = await startRealNode(t, factory);
+    await subscribe(group('g'), 'ann');
+    const { one, states } = client(t, [url]);
+    await until('it is connected', () => one.state === 'connected');
+    const send = (bytes: number, channel = 'g') =>
+      one.send(channel, 2, { payload: Buffer.alloc(bytes, 120).toString('base64') });
+    const [large, small] = [send(70_000), send(10)];
+    await t.throwsAsync(large, { name: 'ClientError', message: /1009/ });
+    t.true((await small).messageSeq > 0);
+    t.is(states.filter((state) => state.startsWith('connected')).length, 2, states.join());
+  });
+
   test(`S2-3 ${name}: messages that never came are fetched within one heartbeat, in order, none twice`, async (t) => {
     const { core, url, subscribe, publish, socketOf, repairs } = await startRealNode(t, factory);
     await subscribe(group('g'), 'ann');

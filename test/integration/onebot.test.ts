@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect as connectTcp, type AddressInfo } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import { startCluster, type TestCluster } from '../support/cluster.ts';
@@ -44,6 +44,16 @@ class Bot {
   }
 }
 
+/** The status with which an upgrade on a path that no URL can hold is refused. */
+async function rawRefusal(port: number, path: string): Promise<number> {
+  const socket = connectTcp(port, '127.0.0.1');
+  const head = 'Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13';
+  socket.write(`GET ${path} HTTP/1.1\r\n${head}\r\nSec-WebSocket-Key: ${'A'.repeat(22)}==\r\n\r\n`);
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return Number(answer.toString().slice(9, 12));
+}
+
 const isLifecycle = (kind: string) => (frame: Frame) =>
   frame['meta_event_type'] === 'lifecycle' && frame['sub_type'] === kind;
 const says = (text: string) => (frame: Frame) => frame['raw_message'] === text;
@@ -67,6 +77,8 @@ test.serial(
     t.is(await refusalOf(url), 401);
     t.is(await refusalOf(`${url}/?access_token=wrong`), 403);
     t.is(await refusalOf(`${url}/other?access_token=key`), 404);
+    for (const odd of ['//', '///?x', '//a:b@:1/', '/%'])
+      t.is(await rawRefusal(port, odd), 401, odd);
     const bot = await connect(t, `${url}/?access_token=key`);
     const [first] = [await bot.event('connect', isLifecycle('connect'))];
     t.is(bot.frames[0], first);
@@ -109,12 +121,19 @@ test.serial(
       retcode: 0,
     });
     t.like(await bot.ask('get_msg', { message_id: said['message_id'] }), { retcode: 0 });
+    const large = 'x'.repeat(70_000);
+    t.like(await bot.ask('send_group_msg', { group_id: said['group_id'], message: large }), {
+      ...{ status: 'failed', retcode: 1500 },
+    });
     const own = (answer['data'] as Frame)['message_id'];
     t.like(await bot.ask('delete_msg', { message_id: own }), { status: 'ok' });
     await bot.event(
       'the recall',
       (f) => f['notice_type'] === 'group_recall' && f['message_id'] === own,
     );
+    t.like(await bot.ask('get_msg', { message_id: own }), { status: 'failed', retcode: 1400 });
+    const told = bot.frames.filter((f) => f['post_type'] === 'message');
+    t.is(told.length, 2, 'the command of the recall is no message');
     t.like(await bot.ask('no_such_thing'), { status: 'failed', retcode: 1404 });
     const members = (await bot.ask('get_group_member_list', { group_id: said['group_id'] }))[
       'data'
@@ -133,7 +152,8 @@ test.serial(
     await bot.event('who leaves', isNotice('group_decrease', 'leave', 7001));
     await cluster.admin(1).subscribe({ ...room, uids: ['7002'] });
     t.like(await bot.ask('set_group_kick', { group_id, user_id: 7002 }), { status: 'ok' });
-    await bot.event('who is kicked', isNotice('group_decrease', 'kick', 7002));
+    const kick = await bot.event('who is kicked', isNotice('group_decrease', 'kick', 7002));
+    t.is(kick['operator_id'], kick['self_id']);
     await cluster.admin(1).actOnConnection({ id, action: 'cancel' });
     await until('the bot was closed', () => bot.closed);
     t.is(bot.closed!.code, 1001);

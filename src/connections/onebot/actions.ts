@@ -1,6 +1,6 @@
 import { isObject, wholeOf } from './values.ts';
 import type { KnownMessages } from './known-messages.ts';
-import { numberOf } from './known-messages.ts';
+import { mayBeCalled } from './known-messages.ts';
 import { segmentsOf, payloadOf, readMessage } from './segments.ts';
 import type { BotAccount, BotMessage, BotWorld, Numbers, Place } from './port.ts';
 
@@ -19,12 +19,12 @@ export interface ActionGround {
 export type Params = Readonly<Record<string, unknown>>;
 type Action = (ground: ActionGround, params: Params) => Promise<unknown>;
 
-/** 1400: the request is wrong. 1404: what it names is not there. */
+/** 1400: the request is wrong, or what it names is not there. 1500: the cluster refused it. */
 export class ActionError extends Error {
   override readonly name = 'ActionError';
   readonly retcode: number;
 
-  constructor(retcode: 1400 | 1404 | 1500, message: string) {
+  constructor(retcode: 1400 | 1500, message: string) {
     super(message);
     this.retcode = retcode;
   }
@@ -44,24 +44,28 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   }),
   can_send_image: async () => ({ yes: false }),
   can_send_record: async () => ({ yes: false }),
-  send_msg: (ground, params) => {
+  async send_msg(ground, params) {
     const type = params['message_type'];
+    if (type !== undefined && type !== 'group' && type !== 'private') {
+      throw new ActionError(1400, 'message_type: expected group or private');
+    }
     const isGroup = type === 'group' || (type === undefined && params['group_id'] !== undefined);
     return send(ground, isGroup ? groupOf(ground, params) : personOf(ground, params), params);
   },
-  send_private_msg: (ground, params) => send(ground, personOf(ground, params), params),
-  send_group_msg: (ground, params) => send(ground, groupOf(ground, params), params),
+  send_private_msg: async (ground, params) => send(ground, personOf(ground, params), params),
+  send_group_msg: async (ground, params) => send(ground, groupOf(ground, params), params),
   async delete_msg(ground, params) {
     const message = await find(ground, params);
     await ground.account.recall(message, message);
+    ground.messages.recalled(message);
     return null;
   },
   async get_msg(ground, params) {
     const message = await find(ground, params);
     return {
-      ...{ time: message.timestamp, real_id: numberOf(message, message.messageSeq) },
+      ...{ time: message.timestamp, real_id: ground.messages.numberOf(message) },
       message_type: message.channelType === PERSON ? 'private' : 'group',
-      message_id: numberOf(message, message.messageSeq),
+      message_id: ground.messages.numberOf(message),
       sender: profileOf(ground, message.fromUid),
       message: segmentsOf(message.payload),
     };
@@ -78,21 +82,24 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const groups = await ground.world.groupsOf(ground.uid);
     return Promise.all(groups.map((group) => groupInfo(ground, group)));
   },
-  get_group_info: (ground, params) => groupInfo(ground, groupOf(ground, params).channelId),
+  get_group_info: async (ground, params) => groupInfo(ground, groupOf(ground, params).channelId),
   async get_group_member_list(ground, params) {
     const { channelId } = groupOf(ground, params);
-    const members = await ground.world.membersOf(channelId);
+    const members = await membersOf(ground, channelId);
     return members.map((uid) => memberOf(ground, channelId, uid));
   },
   async get_group_member_info(ground, params) {
     const { channelId } = groupOf(ground, params);
     const { channelId: uid } = personOf(ground, params);
-    const members = await ground.world.membersOf(channelId);
-    if (!members.includes(uid)) throw new ActionError(1404, 'user_id: is no member of the group');
+    const members = await membersOf(ground, channelId);
+    if (!members.includes(uid)) throw new ActionError(1400, 'user_id: is no member of the group');
     return memberOf(ground, channelId, uid);
   },
   async set_group_kick(ground, params) {
-    await ground.world.kick(groupOf(ground, params).channelId, personOf(ground, params).channelId);
+    const { channelId: group } = groupOf(ground, params);
+    const { channelId: uid } = personOf(ground, params);
+    await mayKick(ground, group, uid);
+    await ground.world.kick(group, uid, ground.uid);
     return null;
   },
 };
@@ -103,8 +110,9 @@ export function actionOf(name: string): Action | undefined {
 
 async function send(ground: ActionGround, to: Place, params: Params): Promise<unknown> {
   const segments = readMessage(params['message'], params['auto_escape'] === true);
-  if (!segments)
+  if (!segments || segments.every(({ type, data }) => type === 'text' && data['text'] === '')) {
     throw new ActionError(1400, 'message: expected text, a segment or an array of them');
+  }
   const payload = payloadOf(segments);
   const { messageId, messageSeq } = await ground.account.send(to, payload);
   const timestamp = Math.floor(ground.wallMs() / 1000);
@@ -117,6 +125,9 @@ async function find(ground: ActionGround, params: Params): Promise<BotMessage> {
   if (number === undefined) throw new ActionError(1400, 'message_id: expected a number');
   const known = ground.messages.get(number);
   if (known) return known;
+  if (ground.messages.wasRecalled(number)) {
+    throw new ActionError(1400, 'message_id: the message has been taken back');
+  }
   const { world, account, uid } = ground;
   const groups = (await world.groupsOf(uid)).map((channelId) => ({
     channelId,
@@ -125,12 +136,14 @@ async function find(ground: ActionGround, params: Params): Promise<BotMessage> {
   const people = (await world.partnersOf(uid)).map((channelId) => ({
     ...{ channelId, channelType: PERSON },
   }));
+  const found: BotMessage[] = [];
   for (const place of [...groups, ...people].slice(0, PLACES_MAX)) {
     const recent = await account.recent(place, RECENT_MAX);
-    const found = recent.find(({ messageSeq }) => numberOf(place, messageSeq) === number);
-    if (found) return found;
+    found.push(...recent.filter((message) => mayBeCalled(message, number)));
   }
-  throw new ActionError(1404, 'message_id: no message of this number is known');
+  if (found.length === 1) return found[0]!;
+  const what = found.length === 0 ? 'no message' : 'more than one message';
+  throw new ActionError(1400, `message_id: ${what} of this number is known`);
 }
 
 function groupOf({ numbers }: ActionGround, params: Params): Place {
@@ -146,7 +159,7 @@ function nameIn(numbers: Numbers, space: 'user' | 'group', value: unknown): stri
   if (number === undefined) throw new ActionError(1400, `${space}_id: expected a number`);
   const name = numbers.nameOf(space, number);
   if (name === undefined)
-    throw new ActionError(1404, `${space}_id: ${number} is nobody known here`);
+    throw new ActionError(1400, `${space}_id: ${number} is nobody known here`);
   return name;
 }
 
@@ -162,10 +175,31 @@ async function groupInfo({ numbers, world }: ActionGround, group: string): Promi
   };
 }
 
+/** Of a group that the bot is in: its members are nobody else's business. */
+async function membersOf({ world, uid }: ActionGround, group: string): Promise<readonly string[]> {
+  const members = await world.membersOf(group);
+  if (!members.includes(uid)) throw new ActionError(1400, 'group_id: the bot is not in this group');
+  return members;
+}
+
+/** Where a group names an owner or managers only they may, and the owner stays; else any member may. */
+async function mayKick(ground: ActionGround, group: string, uid: string): Promise<void> {
+  const { world, uid: bot } = ground;
+  const [own, other] = [world.roleOf(group, bot), world.roleOf(group, uid)];
+  if (own === 'member' && world.hasRoles(group)) {
+    throw new ActionError(1500, 'set_group_kick: only its owner and managers may');
+  }
+  if (other === 'owner' || (other === 'admin' && own !== 'owner')) {
+    throw new ActionError(1500, `set_group_kick: may not kick one who is ${other} of the group`);
+  }
+  if (own === 'member') await membersOf(ground, group);
+}
+
 function memberOf(ground: ActionGround, group: string, uid: string): unknown {
   return {
     group_id: ground.numbers.numberOf('group', group),
-    ...{ ...profileOf(ground, uid), card: '', sex: 'unknown', age: 0, area: '', role: 'member' },
+    ...{ ...profileOf(ground, uid), card: '', sex: 'unknown', age: 0, area: '' },
+    role: ground.world.roleOf(group, uid),
     ...{ join_time: 0, last_sent_time: 0, level: '', unfriendly: false, title: '' },
     ...{ title_expire_time: 0, card_changeable: false },
   };
@@ -176,53 +210,51 @@ export interface Reply {
   readonly retcode: number;
   readonly data: unknown;
   readonly message?: string;
-  readonly echo?: unknown;
 }
 
-/** Answers one frame of the API; never rejects. */
+/** Answers one frame of the API, without its echo; never rejects. */
 export async function perform(ground: ActionGround, frame: unknown): Promise<Reply> {
   if (!isObject(frame) || typeof frame['action'] !== 'string') {
-    return failed(1400, 'expected an object with an action', isObject(frame) ? frame : {});
+    return failed(1400, 'expected an object with an action');
   }
   const isAsync = frame['action'].endsWith('_async');
   const name = frame['action'].replace(/_(?:async|rate_limited)$/, '');
   const params = isObject(frame['params']) ? frame['params'] : {};
-  if (name === '.handle_quick_operation') return quick(ground, params, frame);
+  if (name === '.handle_quick_operation') return quick(ground, params);
   const action = actionOf(name);
-  if (!action) return failed(1404, `${name}: unknown action`, frame);
+  if (!action) return failed(1404, `${name}: unknown action`);
   if (isAsync) {
-    action(ground, params).catch(() => {});
-    return withEcho({ status: 'async', retcode: 1, data: null }, frame);
+    void attempt(action, ground, params).catch(() => {});
+    return { status: 'async', retcode: 1, data: null };
   }
   try {
-    return withEcho({ status: 'ok', retcode: 0, data: await action(ground, params) }, frame);
+    return { status: 'ok', retcode: 0, data: await attempt(action, ground, params) };
   } catch (error) {
     const { retcode = 1500, message } = error as Partial<ActionError> & Error;
-    return failed(retcode, message, frame);
+    return failed(retcode, message);
   }
 }
 
+/** What an action throws at once is a rejection like any other. */
+async function attempt(action: Action, ground: ActionGround, params: Params): Promise<unknown> {
+  return action(ground, params);
+}
+
 /** The reply that a handler of an event gives in passing. */
-async function quick(ground: ActionGround, params: Params, frame: Params): Promise<Reply> {
+async function quick(ground: ActionGround, params: Params): Promise<Reply> {
   const { context, operation } = params;
   if (!isObject(context) || !isObject(operation)) {
-    return failed(1400, 'expected context and operation', frame);
+    return failed(1400, 'expected context and operation');
   }
   const { reply } = operation;
   if (reply !== undefined && reply !== '') {
     const { group_id, user_id } = context;
     const to = group_id === undefined ? { user_id } : { group_id };
-    const asked = { action: 'send_msg', params: { ...to, message: reply }, echo: frame['echo'] };
-    return perform(ground, 'echo' in frame ? asked : { ...asked, echo: undefined });
+    return perform(ground, { action: 'send_msg', params: { ...to, message: reply } });
   }
-  return withEcho({ status: 'ok', retcode: 0, data: null }, frame);
+  return { status: 'ok', retcode: 0, data: null };
 }
 
-function failed(retcode: number, message: string, frame: Params): Reply {
-  return withEcho({ status: 'failed', retcode, data: null, message }, frame);
-}
-
-/** Verbatim, and left out where there was none: some clients stop at a failure with an echo of null. */
-function withEcho(reply: Reply, frame: Params): Reply {
-  return frame['echo'] === undefined ? reply : { ...reply, echo: frame['echo'] };
+function failed(retcode: number, message: string): Reply {
+  return { status: 'failed', retcode, data: null, message };
 }

@@ -6,7 +6,7 @@ import type { ActionGround } from './actions.ts';
 import { Events, type OneBotEvent } from './events.ts';
 import { KnownMessages } from './known-messages.ts';
 import { BridgeLink } from './link.ts';
-import type { BotAccount, BotHandlers, BotWorld, Numbers } from './port.ts';
+import type { BotAccount, BotHandlers, BotMessage, BotWorld, Numbers } from './port.ts';
 import type { BridgeRole, BridgeTarget } from './target.ts';
 
 export interface BridgeGround {
@@ -48,7 +48,11 @@ export class Bridge {
 
   constructor(options: BridgeOptions) {
     this.#options = options;
-    this.#events = new Events(options.target.uid, options.numbers);
+    const { numbers, world } = options;
+    this.#events = new Events(options.target.uid, {
+      ...{ numbers, messages: this.#messages },
+      roleOf: (group, uid) => world.roleOf(group, uid),
+    });
   }
 
   get selfId(): number {
@@ -88,11 +92,11 @@ export class Bridge {
       {
         onMessage: async (message) => {
           this.#messages.note(message);
-          const isOwn = message.fromUid === uid;
-          const event = isOwn ? undefined : this.#events.message(message);
+          const event = message.fromUid === uid ? undefined : this.#eventOf(message);
           return event === undefined || (await this.#tell(event));
         },
         onRecall: (recall) => {
+          this.#messages.recalled(recall);
           const event = this.#events.recall(recall, this.#options.runtime.clock.wallMs());
           if (event) void this.#tell(event);
         },
@@ -102,6 +106,17 @@ export class Bridge {
         },
       },
     );
+  }
+
+  /** Undefined for what is told to no bot, a payload too that nobody can write down. */
+  #eventOf(message: BotMessage): OneBotEvent | undefined {
+    try {
+      return this.#events.message(message);
+    } catch (error) {
+      const { messageId } = message;
+      this.#options.log.warn('a message cannot be told to a bot', { messageId, error });
+      return undefined;
+    }
   }
 
   /** What nobody hears now is told to nobody: members can be asked for. */

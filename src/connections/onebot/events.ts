@@ -1,19 +1,29 @@
 import { formatCodes, segmentsOf } from './segments.ts';
-import { numberOf } from './known-messages.ts';
-import type { BotMessage, BotRecall, MemberChange, Numbers } from './port.ts';
+import type { KnownMessages } from './known-messages.ts';
+import type { BotMessage, BotRecall, BotWorld, MemberChange, Numbers } from './port.ts';
 
 export type OneBotEvent = Readonly<Record<string, unknown>>;
 
 const PERSON = 1;
 const GROUP = 2;
 
+export interface EventGround {
+  readonly numbers: Numbers;
+  readonly messages: Pick<KnownMessages, 'numberOf'>;
+  readonly roleOf: BotWorld['roleOf'];
+}
+
 /** The events of one bot. Times are in seconds. */
 export class Events {
   readonly #numbers: Numbers;
+  readonly #messages: Pick<KnownMessages, 'numberOf'>;
+  readonly #roleOf: BotWorld['roleOf'];
   readonly selfId: number;
 
-  constructor(uid: string, numbers: Numbers) {
+  constructor(uid: string, { numbers, messages, roleOf }: EventGround) {
     this.#numbers = numbers;
+    this.#messages = messages;
+    this.#roleOf = roleOf;
     this.selfId = numbers.numberOf('user', uid);
   }
 
@@ -34,7 +44,7 @@ export class Events {
     const segments = segmentsOf(payload);
     const common = {
       ...{ time: timestamp, self_id: this.selfId, post_type: 'message' },
-      message_id: numberOf(message, message.messageSeq),
+      message_id: this.#messages.numberOf(message),
       ...{ user_id, message: segments, raw_message: formatCodes(segments), font: 0 },
     };
     const sender = { user_id, nickname: fromUid, sex: 'unknown', age: 0 };
@@ -45,7 +55,14 @@ export class Events {
       ...{ ...common, message_type: 'group', sub_type: 'normal' },
       group_id: this.#numbers.numberOf('group', channelId),
       anonymous: null,
-      sender: { ...sender, card: '', area: '', level: '', role: 'member', title: '' },
+      sender: {
+        ...sender,
+        card: '',
+        area: '',
+        level: '',
+        title: '',
+        role: this.#roleOf(channelId, fromUid),
+      },
     };
   }
 
@@ -54,7 +71,7 @@ export class Events {
     const common = {
       ...{ time: Math.floor(wallMs / 1000), self_id: this.selfId, post_type: 'notice' },
       user_id: this.#numbers.numberOf('user', fromUid),
-      message_id: numberOf(recall, recall.messageSeq),
+      message_id: this.#messages.numberOf(recall),
     };
     if (channelType === PERSON) return { ...common, notice_type: 'friend_recall' };
     if (channelType !== GROUP) return undefined;
@@ -65,7 +82,7 @@ export class Events {
     };
   }
 
-  member({ group, uid, how }: MemberChange, wallMs: number): OneBotEvent {
+  member({ group, uid, how, by }: MemberChange, wallMs: number): OneBotEvent {
     const user_id = this.#numbers.numberOf('user', uid);
     const gone =
       user_id === this.selfId && how === 'kicked' ? 'kick_me' : how === 'left' ? 'leave' : 'kick';
@@ -73,8 +90,9 @@ export class Events {
       ...{ time: Math.floor(wallMs / 1000), self_id: this.selfId, post_type: 'notice' },
       notice_type: how === 'joined' ? 'group_increase' : 'group_decrease',
       sub_type: how === 'joined' ? 'approve' : gone,
-      // Who did it is in the operation log and in no row.
-      ...{ group_id: this.#numbers.numberOf('group', group), operator_id: user_id, user_id },
+      // Who else did it is in the operation log and in no row.
+      operator_id: by === undefined ? user_id : this.#numbers.numberOf('user', by),
+      ...{ group_id: this.#numbers.numberOf('group', group), user_id },
     };
   }
 

@@ -131,10 +131,12 @@ class ForwardListener {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const url = new URL(request.url ?? '/', 'http://bridge');
-    const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname;
+    // Not by URL, which throws at what strangers may send.
+    const [whole = '/', query = ''] = (request.url ?? '/').split('?', 2);
+    const path = whole.length > 1 ? whole.replace(/\/$/, '') : whole;
     const role = Object.hasOwn(ROLES, path) ? ROLES[path] : undefined;
-    const refusal = this.#refusal(request, url) ?? (role ? undefined : '404 Not Found');
+    const given = new URLSearchParams(query).get('access_token') ?? '';
+    const refusal = this.#refusal(request, given) ?? (role ? undefined : '404 Not Found');
     const bridge = this.#bridge;
     if (refusal || !bridge || !role) {
       const why = refusal ?? '503 Service Unavailable';
@@ -159,11 +161,11 @@ class ForwardListener {
     log.info('a OneBot connection was refused', { why, peer: socket.remoteAddress });
   }
 
-  #refusal({ headers }: IncomingMessage, url: URL): string | undefined {
+  #refusal({ headers }: IncomingMessage, inQuery: string): string | undefined {
     const { accessToken } = this.#target;
     if (accessToken !== '') {
       const bearer = /^(?:Bearer|Token)\s+(.+)$/i.exec(headers.authorization ?? '')?.[1];
-      const given = bearer ?? url.searchParams.get('access_token') ?? '';
+      const given = bearer ?? inQuery;
       if (given === '') return '401 Unauthorized';
       if (!isSame(given, accessToken)) return '403 Forbidden';
     } else if (headers.origin !== undefined) {

@@ -1,9 +1,11 @@
 import { WebSocket, type RawData } from 'ws';
 import type { Log } from '../../observability/log.ts';
 import type { Runtime, Timer } from '../../runtime/port.ts';
-import { perform, type ActionGround } from './actions.ts';
+import { perform, type ActionGround, type Reply } from './actions.ts';
+import { echoOf } from './echo.ts';
 import type { Events, OneBotEvent } from './events.ts';
 import type { BridgeRole } from './target.ts';
+import { isObject } from './values.ts';
 
 export interface LinkOptions {
   readonly socket: WebSocket;
@@ -54,7 +56,7 @@ export class BridgeLink {
     const { socket, runtime, events } = options;
     this.#startedMs = runtime.clock.monotonicMs();
     this.#lastMs = this.#startedMs;
-    socket.on('message', (data: RawData) => void this.#received(data));
+    socket.on('message', (data: RawData) => void this.#received((data as Buffer).toString()));
     socket.on('ping', () => this.#heard());
     socket.on('pong', (data) => this.#answered(data));
     socket.on('error', (error) => this.#end(error.message));
@@ -102,37 +104,61 @@ export class BridgeLink {
   }
 
   #send(value: object): boolean {
+    const text = this.#textOf(value);
+    return text === undefined || this.#sendText(text);
+  }
+
+  #sendText(text: string): boolean {
     const { socket } = this.#options;
     if (socket.readyState !== WebSocket.OPEN) return false;
     if (socket.bufferedAmount > UNSENT_BYTES_MAX) {
       socket.close(TOO_SLOW, 'does not read');
       return false;
     }
-    socket.send(JSON.stringify(value));
+    socket.send(text);
     return true;
   }
 
-  async #received(data: RawData): Promise<void> {
+  /** Undefined where it is nested too deep to be written: nobody can be told of it. */
+  #textOf(value: object): string | undefined {
+    try {
+      return JSON.stringify(value);
+    } catch (error) {
+      this.#options.log.warn('what a OneBot socket was to be told cannot be written', { error });
+      return undefined;
+    }
+  }
+
+  async #received(text: string): Promise<void> {
     const { ground, role } = this.#options;
     this.#heard();
     if (role === 'Event') return;
     let frame: unknown;
     try {
-      frame = JSON.parse((data as Buffer).toString());
+      frame = JSON.parse(text);
     } catch {
       this.#send({ status: 'failed', retcode: 1400, data: null, message: 'expected JSON' });
       return;
     }
+    const echo = isObject(frame) ? echoOf(text) : undefined;
     if (this.#pending >= PENDING_MAX) {
-      const echo = (frame as { echo?: unknown } | null)?.echo;
-      const reply = { status: 'failed', retcode: 1500, data: null, message: 'too many at once' };
-      this.#send(echo === undefined ? reply : { ...reply, echo });
+      this.#reply(
+        { status: 'failed', retcode: 1500, data: null, message: 'too many at once' },
+        echo,
+      );
       return;
     }
     this.#pending += 1;
     const reply = await perform(ground, frame);
     this.#pending -= 1;
-    this.#send(reply);
+    this.#reply(reply, echo);
+  }
+
+  /** The echo verbatim, and left out where there was none: some clients stop at a failure with an echo of null. */
+  #reply(reply: Reply, echo: string | undefined): void {
+    const text =
+      this.#textOf(reply) ?? '{"status":"failed","retcode":1500,"data":null,"message":"too deep"}';
+    this.#sendText(echo === undefined ? text : `${text.slice(0, -1)},"echo":${echo}}`);
   }
 
   #heard(): void {

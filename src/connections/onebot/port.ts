@@ -58,16 +58,24 @@ export interface BotWorld {
   membersOf(group: string): Promise<readonly string[]>;
   /** Others that the user has a private conversation with. */
   partnersOf(uid: string): Promise<readonly string[]>;
-  kick(group: string, uid: string): Promise<void>;
+  /** `by`: the bot that asks for it. */
+  kick(group: string, uid: string, by: string): Promise<void>;
+  roleOf(group: string, uid: string): BotRole;
+  /** Whether anyone in it is more than a member. */
+  hasRoles(group: string): boolean;
   /** Of the bot's groups, from now on; what it returns ends it. */
   watchMembers(uid: string, handler: (change: MemberChange) => void): () => void;
 }
+
+export type BotRole = 'owner' | 'admin' | 'member';
 
 /** `uid` may be the bot itself. */
 export interface MemberChange {
   readonly group: string;
   readonly uid: string;
   readonly how: 'joined' | 'left' | 'kicked';
+  /** The bot that did it; absent where it is not known. */
+  readonly by?: string | undefined;
 }
 
 /** Numbers for names, as OneBot has no others. The same on every member and after every restart. */

@@ -1,3 +1,5 @@
+import { parseUid } from '../../core/ids.ts';
+
 /** What a bridge needs to know, as JSON in its connection's target. */
 export interface BridgeTarget {
   /** The bot: a user of the cluster. */
@@ -53,6 +55,8 @@ function faultOf(target: BridgeTarget, kind: 'forward' | 'reverse'): string | un
   const odd = Object.entries(texts).find(([, text]) => typeof text !== 'string');
   if (odd) return `${odd[0]}: expected a text`;
   if (uid === '') return 'uid: the user that the bot is, is missing';
+  const user = parseUid(uid);
+  if (!user.ok) return user.error;
   if (!Array.isArray(roles) || roles.length === 0 || !roles.every((role) => ROLES.includes(role))) {
     return `roles: expected some of ${ROLES.join(', ')}`;
   }

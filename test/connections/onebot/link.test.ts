@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import type { ActionGround } from '../../../src/connections/onebot/actions.ts';
 import { Events } from '../../../src/connections/onebot/events.ts';
 import { BridgeLink } from '../../../src/connections/onebot/link.ts';
+import { KnownMessages } from '../../../src/connections/onebot/known-messages.ts';
 import type { Numbers } from '../../../src/connections/onebot/port.ts';
 import { createLog } from '../../../src/observability/log.ts';
 import { createVirtualRuntime } from '../../support/virtual-runtime.ts';
@@ -18,7 +19,11 @@ class FakeSocket extends EventEmitter {
   readonly pings: string[] = [];
   isTerminated = false;
 
-  send(): void {}
+  readonly sent: string[] = [];
+
+  send(text: string): void {
+    this.sent.push(text);
+  }
 
   close(code: number, reason: string): void {
     this.emit('close', code, Buffer.from(reason));
@@ -45,7 +50,10 @@ function linked() {
   const link = new BridgeLink({
     socket: socket as unknown as WebSocket,
     ...{ role: 'Universal', peer: 'the bot', heartbeatMs: HEARTBEAT_MS, runtime },
-    events: new Events('1', numbers),
+    events: new Events('1', {
+      ...{ numbers, messages: new KnownMessages(10) },
+      roleOf: () => 'member',
+    }),
     ground: { isOnline: () => true } as ActionGround,
     log: createLog({ level: 'silent', pretty: false }),
     onClosed: (_link, why) => ends.push(why),
@@ -109,4 +117,21 @@ test('a link that answers no ping is closed when too much is not known to be rea
   t.deepEqual(ends, ['closed with 1013 answers no ping']);
   t.is(socket.pings.length, 1);
   t.true((await Promise.all(asked)).every((isRead) => !isRead));
+});
+
+test('a frame is answered with its echo as it stands there; what cannot be written ends no process', async (t) => {
+  const { runtime, socket, link } = linked();
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  for (const echo of ['12345678901234567890', deep, 'null']) {
+    socket.emit('message', Buffer.from(`{"action":"get_status","echo":${echo}}`));
+    await runtime.advance(0);
+    t.true(socket.sent.at(-1)!.startsWith('{"status":"ok","retcode":0,'));
+    t.true(socket.sent.at(-1)!.endsWith(`,"echo":${echo}}`));
+  }
+  socket.emit('message', Buffer.from('{"action":"get_status"}'));
+  await runtime.advance(0);
+  t.notRegex(socket.sent.at(-1)!, /echo/);
+  const { length } = socket.sent;
+  t.true(link.event({ nested: JSON.parse(deep) as unknown }), 'it need not come again');
+  t.is(socket.sent.length, length);
 });
