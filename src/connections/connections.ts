@@ -12,6 +12,7 @@ import type { Store } from '../storage/port.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import { askOwner, answerMembers } from './forwarding.ts';
+import { Claims } from './claims.ts';
 import { ConnectionLedger } from './ledger.ts';
 import {
   ConnectionError,
@@ -26,9 +27,11 @@ import {
 } from './port.ts';
 import { isSameCode } from './pairing.ts';
 import { Ownership } from './ownership.ts';
+import { firstChoice, Quorum } from './quorum.ts';
 import { CONNECTION_TIMES, isOpenState, type ConnectionTimes } from './state-machine.ts';
 import { ConnectionSupervisor } from './supervisor.ts';
 import { ConnectionTable } from './table.ts';
+import { Twins } from './twins.ts';
 
 export interface ConnectionServiceOptions {
   readonly facts: ConnectionFacts;
@@ -49,6 +52,7 @@ export const EXTERNAL = 'external';
 const ID_LENGTH_MAX = 64;
 const TARGET_LENGTH_MAX = 4_096;
 const CODE_LENGTH_MAX = 2_048;
+const HAND_OVER = 'hand-over';
 const HAND_OVER_POLL_MS = 20;
 
 /** Name of the fact that says where a connection goes on; this member's own copy. */
@@ -63,6 +67,9 @@ export class ConnectionService implements Connections {
   readonly #ledger: ConnectionLedger;
   readonly #supervisor: ConnectionSupervisor;
   readonly #ownership: Ownership;
+  readonly #quorum: Quorum;
+  readonly #claims: Claims;
+  readonly #twins: Twins;
   readonly #drivers: ReadonlyMap<string, ConnectionDriver>;
 
   private constructor(options: ConnectionServiceOptions) {
@@ -79,14 +86,19 @@ export class ConnectionService implements Connections {
       get: (id: string) => replica.fact(placeOf(id)),
       set: (id: string, place: Uint8Array) => replica.setFact(placeOf(id), place),
     };
-    this.#ownership = new Ownership({ ...common, ...kept, facts, calls: options.calls, places });
+    const { calls } = options;
+    this.#quorum = new Quorum(facts, calls);
+    const voting = { ...common, ledger: this.#ledger, calls, quorum: this.#quorum };
+    this.#claims = new Claims(voting);
+    this.#twins = new Twins(voting);
+    this.#ownership = new Ownership({ ...voting, ...kept, claims: this.#claims, facts, places });
     this.#supervisor = new ConnectionSupervisor({
       ...common,
       ...kept,
       ownership: this.#ownership,
       drivers: this.#drivers,
     });
-    answerMembers(options.calls, this, facts.self);
+    answerMembers(calls, this, facts.self);
   }
 
   /** Reads what is stored. Rejects with the store's error. */
@@ -101,6 +113,7 @@ export class ConnectionService implements Connections {
   }
 
   stop(): void {
+    this.#twins.stop();
     this.#supervisor.stop();
   }
 
@@ -113,7 +126,13 @@ export class ConnectionService implements Connections {
   onDurable({ changes }: { readonly changes: readonly Change[] }): void {
     for (const change of changes) {
       const row = change.key[0] === 'b' ? connectionOf(change.after) : undefined;
-      if (row) this.#supervisor.onDurable(row);
+      if (!row) continue;
+      this.#claims.onDurable(row);
+      const before = connectionOf(change.before);
+      if (before) this.#twins.onDurable(before, row);
+      const isGiven = this.#isOwn(row) && row.journal.at(-1)?.event === HAND_OVER;
+      if (isGiven) this.#ownership.wasGiven(row);
+      this.#supervisor.onDurable(row);
     }
   }
 
@@ -123,7 +142,7 @@ export class ConnectionService implements Connections {
    */
   async handOver(withinMs: number): Promise<number> {
     this.#ownership.isLeaving = true;
-    const heard = this.#ownership.heard();
+    const heard = this.#quorum.heard();
     const own = this.list().filter((row) => this.#isOwn(row));
     if (heard.length === 0 || own.length === 0) return 0;
     for (const row of own) this.#supervisor.release(row, 'its node is being drained');
@@ -131,10 +150,10 @@ export class ConnectionService implements Connections {
     await this.#ownership.lease(own);
     const moved = own.flatMap(({ id }) => {
       const row = this.#ledger.read(id);
-      const owner = Ownership.choose(id, heard);
+      const owner = firstChoice(id, heard);
       if (!row || row.removed || !this.#isOwn(row) || owner === undefined) return [];
       const reason = `handed over to ${owner}`;
-      const step = { event: 'hand-over', actor: 'drain', reason, owner, epoch: row.epoch + 1 };
+      const step = { event: HAND_OVER, actor: 'drain', reason, owner, epoch: row.epoch + 1 };
       return [this.#ledger.step(row, isOpenState(row.state) ? { ...step, to: 'TIMEOUT' } : step)];
     });
     await Promise.all(moved);
@@ -143,7 +162,7 @@ export class ConnectionService implements Connections {
     const waits = (id: string): boolean => {
       const row = this.#ledger.read(id);
       const isToOpen = row?.desired === 'enabled' && this.#drivers.has(row.kind);
-      return isToOpen && row.journal.at(-1)?.event === 'hand-over';
+      return isToOpen && row.journal.at(-1)?.event === HAND_OVER;
     };
     while (own.some(({ id }) => waits(id)) && clock.monotonicMs() < endMs) {
       await new Promise<void>((resolve) => {
@@ -174,14 +193,16 @@ export class ConnectionService implements Connections {
 
   async create(spec: ConnectionSpec, actor: string): Promise<ConnectionRow> {
     this.#checkSpec(spec);
-    if (this.#table.get(spec.id)) {
-      throw new ConnectionError('exists', `${spec.id}: there is one of this id`);
+    const known = this.#table.get(spec.id);
+    if (known) {
+      const text = `${spec.id}: there is one of this id, which ${known.owner} has`;
+      throw new ConnectionError('exists', text);
     }
     const max = this.#options.connectionsMax ?? 1_000;
     if (this.#table.size() >= max) {
       throw new ConnectionError('full', `the cluster has ${max} connections, as many as it may`);
     }
-    return this.#ledger.create(spec, actor);
+    return this.#claims.create(spec.id, (epoch) => this.#ledger.create(spec, { epoch, actor }));
   }
 
   async act(id: string, action: ConnectionAction, actor: string): Promise<ConnectionRow> {

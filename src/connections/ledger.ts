@@ -70,9 +70,18 @@ export class ConnectionLedger {
     return connectionOf(this.#options.replica.read(connectionKey(id)));
   }
 
-  /** The first row, or one in the place of a removed one. */
-  create({ id, kind, target }: ConnectionSpec, actor: string): Promise<ConnectionRow> {
+  /** The first row, or one in the place of a removed one. Throws `exists` where there is one by now. */
+  create(
+    { id, kind, target }: ConnectionSpec,
+    { epoch, actor }: { readonly epoch: number; readonly actor: string },
+  ): Promise<ConnectionRow> {
     const before = this.read(id);
+    if (before && !before.removed) {
+      throw new ConnectionError(
+        'exists',
+        `${id}: there is one of this id, which ${before.owner} has`,
+      );
+    }
     const { self } = this.#options;
     const blank: ConnectionRow = {
       ...{ id, kind, target, state: 'DISCONNECTED', desired: 'enabled' },
@@ -82,7 +91,7 @@ export class ConnectionLedger {
     };
     const step: Step = {
       ...{ to: 'OPENING', event: 'create', reason: 'created', actor },
-      epoch: (before?.epoch ?? 0) + 1,
+      epoch,
     };
     return this.#write(blank, step, 'new');
   }

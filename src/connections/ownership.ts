@@ -1,11 +1,12 @@
 import type { PeerCalls } from '../cluster/calls/port.ts';
 import type { MemberId } from '../core/ids.ts';
 import type { ConnectionRow } from '../core/kinds/connection.ts';
-import { hash32 } from '../core/placement.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
+import type { Claims } from './claims.ts';
 import type { ConnectionLedger } from './ledger.ts';
 import { ConnectionError, type ConnectionFacts } from './port.ts';
+import { firstChoice, type Quorum } from './quorum.ts';
 import { isOpenState, type ConnectionTimes } from './state-machine.ts';
 import type { ConnectionTable } from './table.ts';
 
@@ -19,7 +20,10 @@ export interface OwnershipOptions {
   readonly facts: ConnectionFacts;
   readonly table: ConnectionTable;
   readonly ledger: ConnectionLedger;
-  readonly calls: Pick<PeerCalls, 'call' | 'answer'>;
+  readonly calls: Pick<PeerCalls, 'answer'>;
+  readonly quorum: Quorum;
+  /** Connections that are about to be created. */
+  readonly claims: Pick<Claims, 'isOfAnother'>;
   readonly places: Places;
   readonly runtime: Runtime;
   readonly log: Log;
@@ -29,10 +33,7 @@ export interface OwnershipOptions {
 const LEASE = 'connections/lease';
 const VOTE = 'connections/vote';
 const ROUND_MS = 1_000;
-const CALL_MS = 900;
 const PLACE_BYTES_MAX = 4_096;
-/** Fewer members have no majority without one of them: there an operator decides. */
-const MEMBERS_MIN = 3;
 const ACTOR = 'supervisor';
 const NOTHING = new Uint8Array(0);
 
@@ -53,6 +54,8 @@ export class Ownership {
   readonly #votes = new Map<string, { epoch: number; to: MemberId; atMs: number }>();
   /** Epochs that a member knows to be over while this one does not. */
   readonly #over = new Map<string, number>();
+  /** Epochs of own connections that a majority was asked about; a new one acts after that only. */
+  readonly #covered = new Map<string, number>();
   /** Where each own connection goes on, as the others were told last. */
   readonly #told = new Map<string, Uint8Array>();
   #leasedMs = -Infinity;
@@ -71,9 +74,14 @@ export class Ownership {
 
   /** False while another member may act for it. */
   mayAct({ id, epoch }: ConnectionRow): boolean {
-    if (this.#roster().length < MEMBERS_MIN) return true;
-    if (this.#over.get(id) === epoch) return false;
+    if (!this.#options.quorum.hasMajorities) return true;
+    if (this.#over.get(id) === epoch || this.#covered.get(id) !== epoch) return false;
     return this.#nowMs() - this.#leasedMs <= this.#options.times.leaseMs;
+  }
+
+  /** Its owner gave it to this member: nobody else has to be asked whether it may act. */
+  wasGiven({ id, epoch }: ConnectionRow): void {
+    this.#covered.set(id, epoch);
   }
 
   /** What may be due; as often as one likes. */
@@ -81,7 +89,7 @@ export class Ownership {
     const now = this.#nowMs();
     if (this.#asking || (now - this.#roundMs < ROUND_MS && !this.#hasNews())) return;
     // Where nothing is kept open nobody asks anything.
-    if (this.#options.table.size() === 0 || this.#roster().length < MEMBERS_MIN) return;
+    if (this.#options.table.size() === 0 || !this.#options.quorum.hasMajorities) return;
     this.#roundMs = now;
     this.#asking = true;
     this.#round()
@@ -91,19 +99,15 @@ export class Ownership {
       });
   }
 
-  /** A bot has been told something since the others heard how far it is. */
+  /** A bot has been told something since the others heard how far it is, or there is another own one. */
   #hasNews(): boolean {
     const { table, facts, places } = this.#options;
     return table.list().some(({ id, owner }) => {
-      const place = owner === facts.self ? places.get(id) : undefined;
-      return place !== undefined && Buffer.compare(place, this.#told.get(id) ?? NOTHING) !== 0;
+      if (owner !== facts.self) return false;
+      const told = this.#told.get(id);
+      const place = places.get(id);
+      return !told || (place !== undefined && Buffer.compare(place, told) !== 0);
     });
-  }
-
-  /** The first choice among these for a connection; the same on every member that hears the same ones. */
-  static choose(id: string, members: readonly MemberId[]): MemberId | undefined {
-    const weight = (member: MemberId): number => hash32(`${id}\u0001${member}`);
-    return [...members].sort((a, b) => weight(b) - weight(a) || (a < b ? -1 : 1))[0];
   }
 
   async #round(): Promise<void> {
@@ -112,6 +116,8 @@ export class Ownership {
     for (const [id, { atMs }] of this.#votes) {
       if (now - atMs > times.takeOverMs) this.#votes.delete(id);
     }
+    for (const id of this.#covered.keys()) if (!table.get(id)) this.#covered.delete(id);
+    for (const id of this.#over.keys()) if (!table.get(id)) this.#over.delete(id);
     const rows = table.list();
     await this.lease(rows.filter(({ owner }) => owner === facts.self));
     for (const row of rows) if (this.#isMineToTake(row)) await this.#take(row);
@@ -123,17 +129,19 @@ export class Ownership {
     this.#told.clear();
     for (const { id } of rows) this.#told.set(id, this.#options.places.get(id) ?? NOTHING);
     const body = rows.map(({ id, epoch }) => [id, epoch, this.#options.places.get(id)]);
-    const answers = await this.#askAll(LEASE, body);
+    const answers = await this.#options.quorum.askAll(LEASE, body);
     const over = new Map<string, number>();
     for (const answer of answers) {
       if (!Array.isArray(answer)) continue;
       const ids = new Set(answer as readonly unknown[]);
       for (const { id, epoch } of rows) if (ids.has(id)) over.set(id, epoch);
     }
-    this.#over.clear();
+    for (const { id } of rows) this.#over.delete(id);
     for (const [id, epoch] of over) this.#over.set(id, epoch);
     const granted = answers.filter((answer) => Array.isArray(answer)).length;
-    if (granted + 1 >= this.#majority()) this.#leasedMs = askedMs;
+    if (granted + 1 < this.#options.quorum.majority()) return;
+    this.#leasedMs = Math.max(this.#leasedMs, askedMs);
+    for (const { id, epoch } of rows) this.#covered.set(id, epoch);
   }
 
   /** Answers with those for which the member must not act. */
@@ -145,9 +153,12 @@ export class Ownership {
       if (typeof id !== 'string' || typeof epoch !== 'number') return [];
       const row = this.#options.ledger.read(id);
       const vote = this.#votes.get(id);
+      const isTwin = row?.epoch === epoch && row.owner !== from && !row.removed;
       const isOver =
         (row !== undefined && row.epoch > epoch) ||
-        (vote !== undefined && vote.epoch === epoch && vote.to !== from);
+        (vote !== undefined && vote.epoch === epoch && vote.to !== from) ||
+        isTwin ||
+        this.#options.claims.isOfAnother(id, { to: from, epoch });
       if (isOver) return [id];
       if (row?.epoch === epoch && row.owner === from) this.#notePlace(id, place);
       return [];
@@ -165,14 +176,14 @@ export class Ownership {
     const { self } = this.#options.facts;
     if (this.isLeaving) return false;
     if (row.removed || row.owner === self || !this.#isSilent(row.owner)) return false;
-    const heard = this.heard();
-    if (heard.length + 1 < this.#majority()) return false;
-    return Ownership.choose(row.id, [self, ...heard]) === self;
+    const heard = this.#options.quorum.heard();
+    if (heard.length + 1 < this.#options.quorum.majority()) return false;
+    return firstChoice(row.id, [self, ...heard]) === self;
   }
 
   #isSilent(member: MemberId): boolean {
     const { facts, times } = this.#options;
-    if (member === facts.self || this.heard().includes(member)) return false;
+    if (member === facts.self || this.#options.quorum.heard().includes(member)) return false;
     const askedMs = Math.max(this.#startedMs, this.#askedMs.get(member) ?? 0);
     return this.#nowMs() - askedMs >= times.takeOverMs;
   }
@@ -195,14 +206,16 @@ export class Ownership {
   async #take({ id, epoch, owner }: ConnectionRow): Promise<void> {
     const { facts, ledger, log } = this.#options;
     if (!this.#vote(facts.self, { id, epoch })) return;
-    const answers = await this.#askAll(VOTE, [id, epoch]);
+    const answers = await this.#options.quorum.askAll(VOTE, [id, epoch]);
     const votes = answers.filter((answer) => answer === true).length;
-    if (votes + 1 < this.#majority()) return;
+    if (votes + 1 < this.#options.quorum.majority()) return;
     const row = ledger.read(id);
     // In the meantime its owner may be back, or an operator may have decided.
     if (!row || row.removed || row.epoch !== epoch || !this.#isSilent(owner)) return;
     const reason = `${owner} was not heard for ${this.#options.times.takeOverMs} ms`;
     const step = { event: 'takeover', actor: ACTOR, reason, owner: facts.self, epoch: epoch + 1 };
+    // The votes say for the new epoch what answers to a question for leases say.
+    this.#covered.set(id, epoch + 1);
     try {
       await ledger.step(row, isOpenState(row.state) ? { ...step, to: 'TIMEOUT' } : step);
       this.takenOver += 1;
@@ -210,30 +223,6 @@ export class Ownership {
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
     }
-  }
-
-  /** The answers of everyone who answers in time. */
-  async #askAll(method: string, body: unknown): Promise<readonly unknown[]> {
-    const { calls } = this.#options;
-    const answers = this.heard().map((member) =>
-      calls.call(member, { method, body, timeoutMs: CALL_MS }).catch(() => undefined),
-    );
-    return Promise.all(answers);
-  }
-
-  #roster(): readonly MemberId[] {
-    return this.#options.facts.roster?.() ?? [];
-  }
-
-  /** Other rostered members that answer. */
-  heard(): readonly MemberId[] {
-    const { facts } = this.#options;
-    const roster = new Set(this.#roster());
-    return (facts.heard?.() ?? []).filter((member) => member !== facts.self && roster.has(member));
-  }
-
-  #majority(): number {
-    return Math.floor(this.#roster().length / 2) + 1;
   }
 
   #nowMs(): number {

@@ -48,7 +48,10 @@ export const CONNECTION_ACTIONS: readonly ConnectionAction[] = [
 export interface Connections {
   list(): readonly ConnectionRow[];
   get(id: string): ConnectionRow | undefined;
-  /** Begins the first attempt; this member becomes the owner. */
+  /**
+   * Begins the first attempt; this member becomes the owner. Resolves when a majority of the members has it on
+   * disk. Of many that create one id at once one does, the others get `exists` or `contended`.
+   */
   create(spec: ConnectionSpec, actor: string): Promise<ConnectionRow>;
   /**
    * start: opens what is not open, and leaves what is as it is. retry: a new attempt at once, from any state.
@@ -96,11 +99,11 @@ export interface OpenConnection {
 }
 
 /**
- * `not-found`; `exists`; `illegal`: no legal step, or not now; `late`: another attempt or version;
+ * `not-found`; `exists`; `contended`: another member creates one of this id now; `illegal`: no legal step, or not now; `late`: another attempt or version;
  * `unavailable`: the owner cannot be asked; `invalid`: the request is wrong; `full`: too many.
  */
 export type ConnectionErrorCode =
-  'not-found' | 'exists' | 'illegal' | 'late' | 'unavailable' | 'invalid' | 'full';
+  'not-found' | 'exists' | 'contended' | 'illegal' | 'late' | 'unavailable' | 'invalid' | 'full';
 
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';
@@ -129,4 +132,9 @@ export interface ConnectionFacts {
   roster?(): readonly MemberId[];
   /** Members whose links are open and that were heard a moment ago. */
   heard?(): readonly MemberId[];
+}
+
+/** What is called a token or a secret in a target is shown to nobody, and is in no log. */
+export function withoutSecrets(target: string): string {
+  return target.replaceAll(/("\w*(?:token|secret)\w*"\s*:\s*)"(?:[^"\\]|\\.)*"/gi, '$1"…"');
 }

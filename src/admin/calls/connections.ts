@@ -9,6 +9,7 @@ import {
 import {
   CONNECTION_ACTIONS,
   ConnectionError,
+  withoutSecrets,
   type ConnectionAction,
   type ConnectionErrorCode,
   type Connections,
@@ -24,6 +25,7 @@ const OPERATOR = 'operator';
 const STATUS: Readonly<Record<ConnectionErrorCode, status>> = {
   'not-found': status.NOT_FOUND,
   exists: status.ALREADY_EXISTS,
+  contended: status.ABORTED,
   illegal: status.FAILED_PRECONDITION,
   late: status.ABORTED,
   unavailable: status.UNAVAILABLE,
@@ -103,11 +105,6 @@ function toInfo(row: ConnectionRow): wire.ConnectionInfo {
       return { from, event, actor, node, atMs, after: toStanding(change) };
     }),
   };
-}
-
-/** What is called a token or a secret in a target is shown to nobody. */
-function withoutSecrets(target: string): string {
-  return target.replaceAll(/("\w*(?:token|secret)\w*"\s*:\s*)"(?:[^"\\]|\\.)*"/gi, '$1"…"');
 }
 
 function toStanding(standing: ConnectionStanding): wire.Standing {
