@@ -85,6 +85,8 @@ interface Life {
   met?: true;
 }
 
+const REBUILDS = 'holdfast_rebuilds_total';
+const REBUILD_CAUSES = ['damaged', 'rolled-back', 'forgotten'] as const;
 /** For unary calls of the admin service, while the node stops. */
 const ADMIN_GRACE_MS = 2_000;
 const HEALTH_EVERY_MS = 1_000;
@@ -130,6 +132,7 @@ class HoldfastNode implements Node {
       ofProcess: 'included',
       onReadError: (name, error) => log.warn('a metric cannot be read', { name, error }),
     });
+    for (const cause of REBUILD_CAUSES) this.#metrics.count(REBUILDS, { cause }, 0);
     wireMetrics(this.#metrics, () => this.#measured());
     wireCertificates(this.#metrics, certificates, () => runtime.clock.wallMs());
     const receivers = config.webhooks.endpoints.map(({ name }) => name);
@@ -176,8 +179,8 @@ class HoldfastNode implements Node {
     }
   }
 
-  #openAfterAside(cause: 'damaged' | 'rolled-back' | 'forgotten'): Promise<Store> {
-    this.#metrics.count('holdfast_rebuilds_total', { cause });
+  #openAfterAside(cause: (typeof REBUILD_CAUSES)[number]): Promise<Store> {
+    this.#metrics.count(REBUILDS, { cause });
     return openAfterAside(this.#location, cause);
   }
 

@@ -15,6 +15,8 @@ import type { Change, Replica } from '../storage/replica-port.ts';
 import { isSystemUser } from './moderation/moderation.ts';
 import type { Cause, Directory } from './port.ts';
 
+const STRANGERS_REFUSED = 'the receiver takes no messages of strangers';
+
 /** Whether a user takes direct messages of somebody who is not on the user's whitelist. */
 export type StrangerPolicy = 'allow' | 'refuse';
 
@@ -125,12 +127,14 @@ export class SendPermissions {
       const isOn = (list: ChannelList): boolean =>
         isLive(replica.read(denyKey(receiver, sender, list)));
       if (isOn('blacklist')) return refuse(REASON.blacklisted, 'the receiver blocks the sender');
-      if (strangers === 'allow' || isOn('whitelist')) return undefined;
+      if (isOn('whitelist')) return undefined;
       const [row] = replica.read(channelRowKey(receiver));
-      if (row && decodeChannel(row.value)?.allowStranger) return undefined;
+      const own = row && decodeChannel(row.value);
+      if (own?.allowStranger) return undefined;
+      if (own) return refuse(REASON.notWhitelisted, STRANGERS_REFUSED);
     }
     if (strangers === 'allow') return undefined;
-    return refuse(REASON.notWhitelisted, 'the receiver takes no messages of strangers');
+    return refuse(REASON.notWhitelisted, STRANGERS_REFUSED);
   }
 }
 

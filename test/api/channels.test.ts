@@ -48,6 +48,18 @@ test('a call lifts no ban that it does not mention', async (t) => {
   });
 });
 
+test('S1-7 a backend names the owner and the managers of a channel, and takes them away', async (t) => {
+  await withApi(async ({ fake, post }) => {
+    ok(t, await post('/channel', { ...ROOM, owner: 'ow', managers: ['m1', 'm2', 'm1'] }));
+    const named = { owner: 'ow', managers: ['m1', 'm2'] as Uid[] };
+    t.like(fake.channels.get(KEY), named);
+    ok(t, await post('/channel/info', { ...ROOM, large: 1 }));
+    t.like(fake.channels.get(KEY), named);
+    ok(t, await post('/channel/info', { ...ROOM, owner: '', managers: [] }));
+    t.like(fake.channels.get(KEY), { owner: '', managers: [] });
+  });
+});
+
 test('a deleted channel has no subscribers, and starts afresh when it is made again', async (t) => {
   await withApi(async ({ fake, post }) => {
     ok(t, await post('/channel', { ...ROOM, ban: 1, subscribers: ['u1'] }));
@@ -102,6 +114,9 @@ test('what is wrong is named, with what was found and what is allowed; nothing i
     ['/channel/subscriber_add', { ...ROOM, channel_type: 1 }, /person channel/],
     ['/channel', { ...ROOM, ban: 2 }, /^ban: expected 0 or 1, found 2$/],
     ['/channel', { ...ROOM, large: 'yes' }, /^large: expected 0 or 1, found "yes"$/],
+    ['/channel', { ...ROOM, owner: 7 }, /^owner: expected a string, found 7$/],
+    ['/channel', { ...ROOM, managers: 'm' }, /^managers: expected a list of uids, found "m"$/],
+    ['/channel', { ...ROOM, managers: ['a@b'] }, /^managers\[0\]: character "@"/],
     ['/channel', { ...ROOM, join: 'both' }, /^join: expected open or closed, found "both"$/],
     [
       '/channel',

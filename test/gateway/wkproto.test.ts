@@ -179,6 +179,15 @@ test('WKProto: a refused CONNECT gets CONNACK with the reason, then the close', 
       t.is(raw.closed!.code, 1008);
     }
   }
+  for (const version of [0, 9]) {
+    const odd = await openRaw(t, url);
+    const packet = Buffer.from(new WkClientSide(5).connect('w', 'secret'));
+    packet[2] = version;
+    odd.ws.send(packet);
+    await until('it is closed', () => odd.closed);
+    t.is(odd.frames[0]![0]! >> 4, WK.connack, `version ${version}`);
+    t.regex(odd.closed!.reason, /outside 1\.\.6/);
+  }
   const raw = await openRaw(t, url);
   const key = Buffer.from(new WkClientSide(5).connect('w', 'secret'));
   key.fill(0x21, key.length - 44);

@@ -103,6 +103,12 @@ test('a user blocks others, and the policy of strangers yields to whitelist and 
   await services.moderation!.remove(block);
   t.is(await codeOf(services, PAIR), REASON.success);
 
+  await services.directory.setChannel(BOB, { allowStranger: false }, {});
+  t.is(await codeOf(services, PAIR), REASON.notWhitelisted, 'what the receiver says comes first');
+  const known = { channel: BOB, list: 'whitelist', uids: [uid('ann')] } as const;
+  await services.moderation!.add(known);
+  t.is(await codeOf(services, PAIR), REASON.success);
+
   const strict = await lone(t, { strangers: 'refuse' });
   t.is(await codeOf(strict, PAIR), REASON.notWhitelisted);
   const friend = { channel: BOB, list: 'whitelist', uids: [uid('ann')] } as const;

@@ -1,11 +1,9 @@
 import { channelIdOf, channelTypeOf, parseUid, PERSON, type ChannelKey } from '../../core/ids.ts';
+import { CHANNEL_MANAGERS_MAX } from '../../core/kinds/channel.ts';
 import type { ChannelFlags, ChannelSettings, Services } from '../../messaging/port.ts';
 import { invalid, refusalError, take } from '../errors.ts';
 import type * as wire from '../moderation-messages.ts';
 import { readChannel, readUids } from '../request.ts';
-
-/** They are in the channel's row, which is read whole with every send. */
-const MANAGERS_MAX = 100;
 
 const DEFAULTS: ChannelSettings & ChannelFlags = {
   ...{ large: false, allowStranger: false, deleted: false, owner: '', managers: [] },
@@ -78,7 +76,7 @@ function readChange(request: wire.SetChannelRequest): {
 
 function readManagers(list: wire.UidList | null | undefined): ChannelSettings['managers'] {
   if (!list) return undefined;
-  return list.uids.length === 0 ? [] : readUids(list.uids, MANAGERS_MAX, 'managers.uids');
+  return list.uids.length === 0 ? [] : readUids(list.uids, CHANNEL_MANAGERS_MAX, 'managers.uids');
 }
 
 /** What was said; the rest stays as it is. */

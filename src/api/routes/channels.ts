@@ -1,4 +1,5 @@
 import { PERSON, type ChannelKey, type Uid } from '../../core/ids.ts';
+import { CHANNEL_MANAGERS_MAX } from '../../core/kinds/channel.ts';
 import { ownChannel } from '../../core/placement.ts';
 import type { ChannelFlags, ChannelSettings, Services } from '../../messaging/port.ts';
 import {
@@ -151,6 +152,8 @@ function readChange(fields: Fields, channel: ChannelKey, services: Services): Ch
       large: readFlag(fields, 'large'),
       allowStranger: readFlag(fields, 'allow_stranger'),
       join: readChoice(fields, 'join', ['open', 'closed']),
+      owner: readOwner(fields),
+      managers: fields['managers'] == null ? undefined : readManagers(fields),
     }),
     flags: defined<ChannelFlags>(base.flags, {
       ban: readFlag(fields, 'ban'),
@@ -158,6 +161,17 @@ function readChange(fields: Fields, channel: ChannelKey, services: Services): Ch
       sendBan: readFlag(fields, 'send_ban'),
     }),
   };
+}
+
+/** Empty for nobody; undefined where absent. */
+function readOwner(fields: Fields): Uid | '' | undefined {
+  const owner = fields['owner'];
+  if (owner === undefined || owner === null) return undefined;
+  return owner === '' ? '' : readUid(fields, 'owner');
+}
+
+function readManagers(fields: Fields): readonly Uid[] {
+  return readUids(fields, 'managers', CHANNEL_MANAGERS_MAX);
 }
 
 /** The backend made it, so the backend decides who subscribes. */

@@ -29,7 +29,7 @@ export function moderationCalls(context: ApiContext): ApiCalls {
 function listCalls(context: ApiContext, list: ChannelList): ApiCalls {
   const named = (body: unknown, least: 0 | 1) => {
     const fields = fieldsOf(body);
-    const channel = readListed(fields);
+    const channel = readListed(fields, list);
     const uids = readUids(fields, 'uids', context.uidsMax);
     if (uids.length < least) throw badRequest('uids: expected at least one uid, found none');
     return { channel, list, uids };
@@ -48,7 +48,7 @@ function listCalls(context: ApiContext, list: ChannelList): ApiCalls {
       return OK;
     },
     async [`/channel/${list}_remove_all`](body) {
-      const channel = readListed(fieldsOf(body));
+      const channel = readListed(fieldsOf(body), list);
       valueOf(await moderationOf(context).set({ channel, list, uids: [] }));
       return OK;
     },
@@ -82,10 +82,8 @@ export function addListLookups(server: FastifyInstance, context: ApiContext): vo
     server.get<{ Querystring: Record<string, unknown> }>(`/channel/${list}`, async (request) => {
       const { channel_id: channelId, channel_type: type } = request.query;
       const digits = typeof type === 'string' && /^\d{1,2}$/.test(type);
-      const channel = readListed({
-        channel_id: channelId,
-        channel_type: digits ? Number(type) : type,
-      });
+      const named = { channel_id: channelId, channel_type: digits ? Number(type) : type };
+      const channel = readListed(named, list);
       const page = { limit: context.uidsMax };
       return JSON.stringify(await moderationOf(context).listed({ channel, list }, page));
     });
@@ -96,8 +94,11 @@ export function addListLookups(server: FastifyInstance, context: ApiContext): vo
 }
 
 /** Of type 1 the lists are those of one user, `channel_id`: whose direct messages the user takes. */
-function readListed(fields: Fields): ChannelKey {
+function readListed(fields: Fields, list: ChannelList): ChannelKey {
   const type = readChannelType(fields);
+  if (type === PERSON && (list === 'ban' || list === 'mute')) {
+    throw badRequest('channel_type: of one user (1) there are a blacklist and a whitelist only');
+  }
   return type === PERSON ? ownChannel(readUid(fields, 'channel_id')) : readChannelKey(fields, type);
 }
 

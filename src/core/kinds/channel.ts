@@ -1,6 +1,9 @@
 import { Packr } from 'msgpackr';
 import type { Uid } from '../ids.ts';
 
+/** They are in the channel's row, which is read whole with every send. */
+export const CHANNEL_MANAGERS_MAX = 100;
+
 /** Kind `c`, key (channel): last writer, whole value. Flags that a node must never undo are kind `d`. */
 export interface ChannelSettings {
   readonly large: boolean;
@@ -10,6 +13,7 @@ export interface ChannelSettings {
   readonly deleted: boolean;
   /** May recall any message of the channel, as its managers may; empty or absent for nobody. */
   readonly owner?: Uid | '' | undefined;
+  /** At most CHANNEL_MANAGERS_MAX. */
   readonly managers?: readonly Uid[] | undefined;
 }
 

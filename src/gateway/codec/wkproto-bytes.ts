@@ -5,6 +5,9 @@ export class WkProtoError extends Error {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** A CONNECT of a version that is not spoken here: nothing behind its number can be read. */
+export class WkVersionError extends WkProtoError {}
+
 /** Reads the fields of one packet, big-endian; throws `WkProtoError` at any read past the end. */
 export class WkReader {
   readonly #bytes: Buffer;

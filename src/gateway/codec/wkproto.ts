@@ -1,5 +1,5 @@
 import { SETTING, TEXT_LENGTH_MAX, type SubscriptionAction } from './frame.ts';
-import { WkProtoError, WkReader, WkWriter } from './wkproto-bytes.ts';
+import { WkProtoError, WkReader, WkVersionError, WkWriter } from './wkproto-bytes.ts';
 
 export const WK = {
   connect: 1,
@@ -108,7 +108,7 @@ function finish<Packet>(reader: WkReader, packet: Packet): Packet {
 function decodeConnect(reader: WkReader): WkConnect {
   const version = reader.u8();
   if (version < 1 || version > WK_VERSION_MAX) {
-    throw new WkProtoError(`version ${version} is outside 1..${WK_VERSION_MAX}`);
+    throw new WkVersionError(`version ${version} is outside 1..${WK_VERSION_MAX}`);
   }
   return {
     type: 'connect',

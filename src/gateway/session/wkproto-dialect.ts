@@ -13,7 +13,7 @@ import {
   type WkConnect,
   type WkSend,
 } from '../codec/wkproto.ts';
-import { WkProtoError } from '../codec/wkproto-bytes.ts';
+import { WkProtoError, WkVersionError } from '../codec/wkproto-bytes.ts';
 import { agreeKeys, decrypt, printableSalt, sendMsgKey } from '../codec/wkproto-crypto.ts';
 import { WkPacketTooLarge, WkStream } from '../codec/wkproto-stream.ts';
 import { REASON, type ReasonCode } from '../../core/reason-code.ts';
@@ -46,6 +46,7 @@ export const wkprotoDialect: Dialect = {
       });
     } catch (error) {
       if (!(error instanceof WkProtoError)) throw error;
+      if (error instanceof WkVersionError) connack(session, REASON.authenticationFailed, 0);
       fail(session, error);
     }
   },
