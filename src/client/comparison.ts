@@ -94,7 +94,8 @@ export class Comparison {
         const frames = answer['messages'] as readonly { readonly params: ReceivedMessage }[];
         for (const { params } of frames) {
           after = params.messageSeq;
-          if (inbox.deliver(params)) count += 1;
+          const came = inbox.isKept(name, params.messageId);
+          if (inbox.deliver(params) && !came) count += 1;
         }
         if (answer['more'] !== true) break;
       }

@@ -46,6 +46,11 @@ export class Inbox {
     return true;
   }
 
+  /** It came, and waits. */
+  isKept(name: string, messageId: string): boolean {
+    return this.#held.get(name)?.some((one) => one.messageId === messageId) ?? false;
+  }
+
   release(name: string): void {
     const held = this.#held.get(name) ?? [];
     this.#held.delete(name);

@@ -3,17 +3,19 @@ import { channelPrefix, rangeEnd } from '../core/row-key.ts';
 import type { Store } from '../storage/port.ts';
 
 interface Head {
-  /** Highest messageSeq known; numbers of new messages come after it. */
+  /** Highest messageSeq known; once it was read, numbers of new messages come after it. */
   highest: number;
+  /** The store was asked: where others only deliver here, nobody needs to know. */
+  isRead: boolean;
   /** messageSeq of the last message this node delivered, 0 for none. */
   delivered: number;
   loading: Promise<void> | undefined;
 }
 
 /**
- * The highest messageSeq of the channels in use. The message rows are the truth: a channel that is not
- * here is read from the store before its next number is given. Bounded; the longest unused goes first:
- * the entries stand in the order of their last use, a message numbered or one delivered.
+ * The highest messageSeq of the channels in use, and the one delivered last. The message rows are the
+ * truth: a channel that was not read yet is read before its next number is given. Bounded; the longest
+ * unused goes first: the entries stand in the order of their last use, a message numbered or one delivered.
  */
 export class ChannelHeads {
   readonly #store: Store;
@@ -33,22 +35,22 @@ export class ChannelHeads {
   /** Undefined while the head has to be loaded first. */
   highest(channel: ChannelKey): number | undefined {
     const head = this.#used(channel);
-    return head && !head.loading ? head.highest : undefined;
+    return head?.isRead ? head.highest : undefined;
   }
 
   load(channel: ChannelKey): Promise<void> {
-    const known = this.#heads.get(channel);
-    if (known) return known.loading ?? Promise.resolve();
-    const head: Head = { highest: 0, delivered: 0, loading: undefined };
-    this.#insert(channel, head);
+    const head = this.#heads.get(channel) ?? this.#insert(channel);
+    if (head.isRead) return Promise.resolve();
+    if (head.loading) return head.loading;
     // Messages that arrive meanwhile raise the entry; what the scan finds is merged by maximum.
     head.loading = this.#scan(channel).then(
       (stored) => {
         head.highest = Math.max(head.highest, stored, this.#floorOf?.(channel) ?? 0);
+        head.isRead = true;
         head.loading = undefined;
       },
       (error: unknown) => {
-        this.#heads.delete(channel);
+        head.loading = undefined;
         throw error;
       },
     );
@@ -60,12 +62,15 @@ export class ChannelHeads {
     if (head && seq > head.highest) head.highest = seq;
   }
 
-  /** Notes a delivery and returns the seq of the one before it, 0 for none known. */
+  /**
+   * Notes a delivery and returns the seq of the one before it in this order, which is not always a lower
+   * one; 0 for none known. Reads nothing from the store.
+   */
   delivered(channel: ChannelKey, seq: number): number {
-    const head = this.#used(channel);
-    if (!head) return 0;
+    const head = this.#used(channel) ?? this.#insert(channel);
     const before = head.delivered;
     head.delivered = seq;
+    if (seq > head.highest) head.highest = seq;
     return before;
   }
 
@@ -92,7 +97,7 @@ export class ChannelHeads {
     return 0;
   }
 
-  #insert(channel: ChannelKey, head: Head): void {
+  #insert(channel: ChannelKey): Head {
     if (this.#heads.size >= this.#channelsMax) {
       for (const [oldest, entry] of this.#heads) {
         if (entry.loading) continue;
@@ -100,7 +105,9 @@ export class ChannelHeads {
         break;
       }
     }
+    const head: Head = { highest: 0, isRead: false, delivered: 0, loading: undefined };
     this.#heads.set(channel, head);
     this.#last = head;
+    return head;
   }
 }

@@ -22,3 +22,43 @@ test('over the limit the head that was not used for longest goes, not the first 
   t.is(heads.delivered(a, 8), 7);
   await store.close();
 });
+
+test('a delivery makes an entry where nobody was numbered; what was not read is read before a number', async (t) => {
+  const store = await new MemoryStoreLocation({ runtime: testRuntime }).open();
+  const heads = new ChannelHeads(store, 2, () => 90);
+  const [a, b, c] = [group('a'), group('b'), group('c')];
+  t.deepEqual(
+    [34, 66, 65, 98].map((seq) => heads.delivered(a, seq)),
+    [0, 34, 66, 65],
+  );
+  t.is(heads.highest(a), undefined, 'the store may have higher ones');
+  heads.delivered(b, 5);
+  await Promise.all([heads.load(a), heads.load(b)]);
+  t.is(heads.highest(a), 98);
+  t.is(heads.highest(b), 90);
+  t.is(heads.delivered(a, 130), 98);
+  // Deliveries are bounded as numbers are: the one unused for longest goes.
+  t.is(heads.delivered(c, 7), 0);
+  t.is(heads.delivered(b, 6), 0);
+  t.is(heads.delivered(c, 8), 7);
+  await store.close();
+});
+
+test('a head whose store cannot be read is read with the next try, and deliveries go on', async (t) => {
+  const store = await new MemoryStoreLocation({ runtime: testRuntime }).open();
+  let fails = true;
+  const scan: typeof store.scan = (range) => {
+    if (fails) throw new Error('the disk');
+    return store.scan(range);
+  };
+  const heads = new ChannelHeads({ ...store, scan }, 2);
+  const a = group('a');
+  await t.throwsAsync(heads.load(a), { message: 'the disk' });
+  t.is(heads.delivered(a, 3), 0);
+  t.is(heads.highest(a), undefined);
+  fails = false;
+  await heads.load(a);
+  t.is(heads.highest(a), 3);
+  t.is(heads.delivered(a, 4), 3);
+  await store.close();
+});

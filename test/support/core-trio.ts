@@ -21,6 +21,14 @@ export interface TrioCore {
   readonly location: MemoryStoreLocation;
 }
 
+export interface CoreTrio {
+  /** `restart` puts another one into its place. */
+  readonly nodes: readonly TrioCore[];
+  readonly network: TestNetwork;
+  /** Stops one and starts it again on its disk; resolves when all hear each other. */
+  readonly restart: (index: number) => Promise<void>;
+}
+
 const NAMES = ['node-1', 'node-2', 'node-3'];
 
 /** Three cores in this process, linked in memory, on memory stores and the real clock. */
@@ -30,40 +38,53 @@ export async function startCoreTrio(
     readonly fanoutOf?: (index: number) => Fanout;
     readonly webhookSenderOf?: (index: number) => WebhookSender;
   } = {},
-): Promise<{ readonly nodes: readonly TrioCore[]; readonly network: TestNetwork }> {
+): Promise<CoreTrio> {
   const { fanoutOf, webhookSenderOf, ...rest } = options;
   const network = new TestNetwork();
   const members = NAMES.map(toMember);
-  const nodes = await Promise.all(
-    members.map(async (self, index): Promise<TrioCore> => {
-      const location = new MemoryStoreLocation({ runtime: testRuntime });
-      const store = await location.open();
-      const process = realProcess();
-      const core = await createNodeCore(
-        { cluster: 'test', self, slots: 32, ...rest },
-        {
-          ...{ runtime: testRuntime, store, log: silentLog },
-          membership: new StaticMembership({ members, slots: 32 }),
-          transport: network.transport(self.id, process),
-          fanout: fanoutOf?.(index) ?? { deliver: () => {}, notify: () => {} },
-          webhookSender: webhookSenderOf?.(index),
-        },
-        { onRebuildNeeded: () => {} },
-      );
-      return { core, store, location };
-    }),
+  const begin = async (index: number, location: MemoryStoreLocation): Promise<TrioCore> => {
+    const self = members[index]!;
+    const store = await location.open();
+    const process = realProcess();
+    const core = await createNodeCore(
+      { cluster: 'test', self, slots: 32, ...rest },
+      {
+        ...{ runtime: testRuntime, store, log: silentLog },
+        membership: new StaticMembership({ members, slots: 32 }),
+        transport: network.transport(self.id, process),
+        fanout: fanoutOf?.(index) ?? { deliver: () => {}, notify: () => {} },
+        webhookSender: webhookSenderOf?.(index),
+      },
+      { onRebuildNeeded: () => {} },
+    );
+    return { core, store, location };
+  };
+  const fresh = members.map((_, index) =>
+    begin(index, new MemoryStoreLocation({ runtime: testRuntime })),
   );
+  const nodes = await Promise.all(fresh);
   t.teardown(async () => {
-    for (const { core, store } of nodes) {
-      await core.stop();
-      await store.close();
-    }
+    for (const node of nodes) await end(node);
   });
   await Promise.all(nodes.map(({ core }) => core.start()));
-  await until('every node hears the others', () =>
-    nodes.every(({ core }) => core.replicator.livePeers() === 2 && core.replicator.mayWrite()),
-  );
-  return { nodes, network };
+  const whole = () =>
+    until('every node hears the others', () =>
+      nodes.every(({ core }) => core.replicator.livePeers() === 2 && core.replicator.mayWrite()),
+    );
+  await whole();
+  const restart = async (index: number): Promise<void> => {
+    const before = nodes[index]!;
+    await end(before);
+    nodes[index] = await begin(index, before.location);
+    await nodes[index].core.start();
+    await whole();
+  };
+  return { nodes, network, restart };
+}
+
+async function end({ core, store }: TrioCore): Promise<void> {
+  await core.stop();
+  await store.close();
 }
 
 function toMember(name: string, slot: number): Member {
