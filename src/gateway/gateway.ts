@@ -79,6 +79,8 @@ export class ClientGateway {
   #retryAfterSeconds = RETRY_AFTER_SECONDS;
   /** Monotonic; undefined: it was never disabled. */
   #enabledAtMs: number | undefined;
+  /** When what lingers of the connections before a disable is cut. */
+  #cutTimer: Timer | undefined;
   readonly #onEmpty = new Set<() => void>();
 
   constructor(options: ClientGatewayOptions) {
@@ -199,22 +201,41 @@ export class ClientGateway {
 
   /**
    * S3-1: refuses upgrades with 503 (the port stays bound), tells every client, sends the Close frames,
-   * waits, terminates, and knows nothing of the old connections when it resolves. Doing it twice is
-   * harmless: the later `retryAfterSeconds` counts.
+   * waits, terminates, and knows nothing of the old connections when it resolves; what lingers below
+   * (a client that does not answer the Close frame, one that never asked for an upgrade) goes when
+   * `terminateAfterMs` are over. Doing it twice is harmless: the later `retryAfterSeconds` counts.
    */
   async disable({ retryAfterSeconds, terminateAfterMs }: DisableOptions): Promise<Ended> {
     this.#retryAfterSeconds = retryAfterSeconds || RETRY_AFTER_SECONDS_NEVER;
     if (this.#service !== 'stopping') this.#service = 'disabled';
     const sessions = [...this.#sessions.values()];
-    sendAway(sessions, this.#options.runtime, disableFarewell(retryAfterSeconds));
+    const { runtime } = this.#options;
+    this.#cutTimer?.cancel();
+    const cutAtMs = runtime.clock.monotonicMs() + terminateAfterMs;
+    sendAway(sessions, runtime, disableFarewell(retryAfterSeconds));
     const terminated = await this.#ended(terminateAfterMs, sessions);
+    this.#cutTimer?.cancel();
+    const leftMs = cutAtMs - runtime.clock.monotonicMs();
+    if (leftMs <= 0) this.#cut();
+    else this.#cutTimer = runtime.timers.after(leftMs, () => this.#cut());
     return { connections: sessions.length, terminated };
+  }
+
+  /** Not of a listener that was enabled meanwhile: it may have new ones. */
+  #cut(): void {
+    if (this.#service !== 'disabled') return;
+    try {
+      this.#server.cut();
+    } catch (error) {
+      this.#options.log.error('the client port is lost, restart the node', { error });
+    }
   }
 
   /** Takes clients again, also those of a drain that goes on: it ends no more of them. */
   enable(): void {
     if (this.#service !== 'disabled' && this.#service !== 'draining') return;
     this.#service = 'enabled';
+    this.#cutTimer?.cancel();
     this.#enabledAtMs = this.#options.runtime.clock.monotonicMs();
   }
 
@@ -254,6 +275,7 @@ export class ClientGateway {
     }
     await this.#ended(graceMs, []);
     this.#sweepTimer?.cancel();
+    this.#cutTimer?.cancel();
     await this.#server.close();
   }
 

@@ -1,6 +1,10 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import test from 'ava';
 import type { ChannelKey, Uid } from '../../src/core/ids.ts';
+import type { ClientSession } from '../../src/gateway/session/session.ts';
+import { held } from '../support/held-connections.ts';
 import { until } from '../support/until.ts';
 import { ADAPTERS, startGateway } from './fixture.ts';
 
@@ -63,6 +67,29 @@ for (const [name, factory] of ADAPTERS) {
     t.deepEqual(ended, { connections: 1, terminated: name === 'ws' ? 1 : 0 });
     await until('it has gone', () => gateway.counters.sockets === 0);
     t.is(fake.attached.size, 0);
+  });
+
+  const onLinux = process.platform === 'linux' ? test : test.skip;
+  onLinux(`S3-1 ${name}: a disable leaves no open socket, whatever waits in it`, async (t) => {
+    const limits = { queueSoftBytesMax: 64 * 1024 * 1024, queueBytesMax: 64 * 1024 * 1024 };
+    const { client, fake, gateway, port } = await startGateway(t, factory, { limits });
+    const slow = client('slow');
+    await slow.connect();
+    slow.ws!.pause();
+    const [session] = [...fake.attached] as ClientSession[];
+    await until('bytes wait', () => {
+      session!.send('x'.repeat(64 * 1024));
+      return session!.socket.bufferedBytes() > 256 * 1024;
+    });
+    const noUpgrade = connect(port, '127.0.0.1').resume();
+    t.teardown(() => noUpgrade.destroy());
+    await once(noUpgrade, 'connect');
+    await until('both are open', () => held(port) === 2);
+    const ended = await gateway.disable({ ...DISABLE, terminateAfterMs: 200 });
+    t.deepEqual(ended, { connections: 1, terminated: 1 });
+    await until('nothing is held', () => held(port) === 0, 1_000);
+    gateway.enable();
+    await client('next').connect();
   });
 
   test(`S3-2 ${name}: a disable without return closes with 1001 and says so`, async (t) => {

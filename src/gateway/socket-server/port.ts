@@ -22,11 +22,17 @@ export interface Socket<Data> {
   topics(): readonly string[];
   isIn(topic: string): boolean;
   bufferedBytes(): number;
-  /** Sends what is queued and a Close frame, then closes. */
+  /**
+   * Sends what is queued and a Close frame, then closes; it is in no topic and takes no frame from
+   * then on. `onClose` follows when all is sent, or after `ENDING_MS`, when it is terminated.
+   */
   end(code: number, reason: string): void;
   /** Closes at once, without a Close frame. */
   terminate(): void;
 }
+
+/** So long may a client take to read what is queued for it before the Close frame. */
+export const ENDING_MS = 10_000;
 
 export interface UpgradeRequest {
   readonly path: string;
@@ -78,6 +84,11 @@ export interface SocketServer<Data> {
   rebind(host: string, port: number): Promise<Rebinding>;
   /** For new sockets; those that are open keep the queue limit, and with uws the idle limit, they have. */
   setLimits(limits: SocketLimits): void;
+  /**
+   * Terminates every connection of now, also those that were ended and linger, and those that have
+   * not asked for an upgrade. The port stays bound. Throws where it could not be bound again.
+   */
+  cut(): void;
   /** Stops to accept; open sockets stay until they are ended. */
   stopListening(): void;
   /** Terminates every open socket. */

@@ -28,6 +28,8 @@ export class UwsApps {
   #listening:
     { readonly listener: object; readonly host: string; readonly port: number } | undefined;
   readonly #forgetTls: (() => void) | undefined;
+  #isRebinding = false;
+  #cutsLater = false;
 
   /** `behave` says what an app does with requests and sockets. */
   constructor(ground: UwsGround, behave: (app: UwsApp) => void) {
@@ -62,18 +64,44 @@ export class UwsApps {
     }
     const { native } = this.#ground;
     const bound = native.us_socket_local_port(listener);
+    this.#isRebinding = true;
     return {
       port: bound,
       commit: () => {
         this.stopListening();
         this.#listening = { listener, host, port: bound };
+        this.#rebound();
       },
       abort: () => {
         native.us_listen_socket_close(listener);
         if (inTheWay) this.listen(before.host, before.port);
+        this.#rebound();
         return Promise.resolve();
       },
     };
+  }
+
+  #rebound(): void {
+    this.#isRebinding = false;
+    if (this.#cutsLater) this.cut();
+  }
+
+  /**
+   * Closes every connection of every app, and listens again in the same tick. uWS closes with them
+   * what listens, so this waits while a second address may or may not become the one.
+   */
+  cut(): void {
+    this.#cutsLater = this.#isRebinding;
+    if (this.#cutsLater) return;
+    const listening = this.#listening;
+    this.stopListening();
+    this.#closeAll();
+    if (listening) this.listen(listening.host, listening.port);
+  }
+
+  /** Their sockets are told to `closed` meanwhile. */
+  #closeAll(): void {
+    for (const app of [...this.#older, this.#current]) app.native.close();
   }
 
   /** New sockets get what `behave` says now. Throws where the port could not be bound again. */
@@ -89,6 +117,7 @@ export class UwsApps {
   close(): void {
     this.#forgetTls?.();
     this.stopListening();
+    this.#closeAll();
   }
 
   /** `except`: an app that has it already. */

@@ -46,6 +46,8 @@ export interface NativeBehavior<Socket> {
   upgrade(response: NativeResponse, request: NativeRequest, context: object): void;
   open(socket: Socket): void;
   message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void;
+  /** Some of what was buffered is sent. */
+  drain(socket: Socket): void;
   close(socket: Socket, code: number, message: ArrayBuffer): void;
 }
 
@@ -59,6 +61,8 @@ export interface NativeApp {
   ): NativeApp;
   publish(topic: string, frame: Uint8Array | string, isBinary: boolean): boolean;
   numSubscribers(topic: string): number;
+  /** Closes all its sockets, of HTTP and those that listen as well; it may listen again. */
+  close(): void;
 }
 
 export interface NativeTlsOptions {

@@ -5,6 +5,7 @@ import type { TlsSource } from '../../config/certificate.ts';
 import { UwsApps, type UwsApp, type UwsGround } from './uws-apps.ts';
 import { loadNative, type NativeSocket } from './uws-native.ts';
 import type { NativeRequest, NativeResponse } from './uws-native.ts';
+import { ENDING_MS } from './port.ts';
 import type { Rebinding, Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
 import { nextSocketId } from './socket-id.ts';
 
@@ -17,6 +18,8 @@ import { nextSocketId } from './socket-id.ts';
 const NATIVE_FRAME_BYTES_MIN = 4 * 1024 * 1024;
 const DROPPED = 2;
 const PORT_ATTEMPTS_MAX = 5;
+/** How often sockets that were ended are looked at, beside what uWS tells of them. */
+const ENDING_CHECK_MS = 250;
 /** Frames that wait for the end of the tick; with more the socket writes at once. */
 const GATHERED_MAX = 64;
 
@@ -54,17 +57,20 @@ class UwsSocket<Data> implements Socket<Data> {
   readonly app: UwsApp;
   readonly #server: UwsServer<Data>;
   #gathered: (Uint8Array | string)[] | undefined = undefined;
+  /** Why it was ended, while its queue is not empty yet. */
+  ending: { readonly code: number; readonly reason: string; readonly byMs: number } | undefined;
 
   constructor(server: UwsServer<Data>, app: UwsApp, native: NativeSocket) {
     this.#server = server;
     this.app = app;
     this.native = native;
     this.data = undefined;
+    this.ending = undefined;
     this.remoteAddress = server.shared(addressText(native.getRemoteAddressAsText()));
   }
 
   send(frame: Uint8Array | string): boolean {
-    if (!this.native) return false;
+    if (!this.native || this.ending) return false;
     // While uWS delivers a message of this socket it gathers by itself.
     if (this.#server.handling === this && !this.#gathered) return this.#sendNow(frame);
     this.#server.flushBeforePublish = true;
@@ -73,7 +79,7 @@ class UwsSocket<Data> implements Socket<Data> {
   }
 
   answer(frame: Uint8Array | string): void {
-    if (!this.native) return;
+    if (!this.native || this.ending) return;
     if (this.#server.handling === this && !this.#gathered) this.#sendNow(frame);
     else this.#gather(frame);
   }
@@ -99,7 +105,7 @@ class UwsSocket<Data> implements Socket<Data> {
   }
 
   join(topic: string): void {
-    this.native?.subscribe(topic);
+    if (!this.ending) this.native?.subscribe(topic);
   }
 
   leave(topic: string): void {
@@ -115,12 +121,32 @@ class UwsSocket<Data> implements Socket<Data> {
   }
 
   bufferedBytes(): number {
-    return this.native?.getBufferedAmount() ?? 0;
+    return this.ending ? 0 : (this.native?.getBufferedAmount() ?? 0);
   }
 
+  /**
+   * uWS forgets a socket as soon as it is told to end it, whatever is queued, and then nothing can close
+   * it before its idle limit. So it is told when all else is sent, and until then this side keeps it.
+   */
   end(code: number, reason: string): void {
+    if (this.ending) return;
     this.flush();
-    this.native?.end(code, reason);
+    if (!this.native) return;
+    if (this.native.getBufferedAmount() === 0) {
+      this.native.end(code, reason);
+      return;
+    }
+    for (const topic of this.topics()) this.leave(topic);
+    this.ending = { code, reason, byMs: performance.now() + ENDING_MS };
+    this.#server.endLater(this);
+  }
+
+  /** To be called again until it has gone. */
+  endWhereSent(): void {
+    if (!this.native || !this.ending) return;
+    const { code, reason, byMs } = this.ending;
+    if (this.native.getBufferedAmount() === 0) this.native.end(code, reason);
+    else if (performance.now() >= byMs) this.native.close();
   }
 
   terminate(): void {
@@ -135,6 +161,9 @@ class UwsServer<Data> implements SocketServer<Data> {
   #limits: SocketLimits;
   readonly #sockets = new Set<UwsSocket<Data>>();
   #unflushed: UwsSocket<Data>[] = [];
+  /** Ended, with bytes that wait. */
+  readonly #ending = new Set<UwsSocket<Data>>();
+  #endingTimer: NodeJS.Timeout | undefined;
   #lastAddress = '';
   /** The socket whose message is being handled. */
   handling: UwsSocket<Data> | undefined = undefined;
@@ -158,6 +187,7 @@ class UwsServer<Data> implements SocketServer<Data> {
         upgrade: (response, request, context) => this.#upgrade(response, request, context),
         open: (holder) => this.#open(holder, app),
         message: (holder, message, isBinary) => this.#message(holder, message, isBinary),
+        drain: ({ socket }) => socket?.endWhereSent(),
         close: (holder, code, message) => this.#closed(holder, code, message),
       });
       app.native.any('/*', (response) => {
@@ -221,6 +251,13 @@ class UwsServer<Data> implements SocketServer<Data> {
     for (const socket of sockets) socket.flush();
   }
 
+  endLater(socket: UwsSocket<Data>): void {
+    this.#ending.add(socket);
+    this.#endingTimer ??= setInterval(() => {
+      for (const each of this.#ending) each.endWhereSent();
+    }, ENDING_CHECK_MS).unref();
+  }
+
   publish(topic: string, frame: Uint8Array | string): void {
     // What was sent before goes out before.
     if (this.flushBeforePublish) this.#flush();
@@ -245,9 +282,14 @@ class UwsServer<Data> implements SocketServer<Data> {
     this.#apps.stopListening();
   }
 
-  close(): Promise<void> {
-    this.#apps.close();
+  cut(): void {
     for (const socket of this.#sockets) socket.terminate();
+    this.#apps.cut();
+  }
+
+  close(): Promise<void> {
+    for (const socket of this.#sockets) socket.terminate();
+    this.#apps.close();
     return Promise.resolve();
   }
 
@@ -288,6 +330,7 @@ class UwsServer<Data> implements SocketServer<Data> {
 
   #message(holder: Holder<Data>, message: ArrayBuffer, isBinary: boolean): void {
     const socket = holder.socket!;
+    if (socket.ending) return;
     const { frameBytesMax } = this.#limits;
     if (message.byteLength > frameBytesMax) {
       socket.end(1009, `frame of ${message.byteLength} bytes, at most ${frameBytesMax}`);
@@ -303,7 +346,12 @@ class UwsServer<Data> implements SocketServer<Data> {
     socket.native = undefined;
     this.#sockets.delete(socket);
     this.#apps.closed(socket.app);
-    this.#handlers.onClose(socket, code, Buffer.from(message).toString());
+    if (this.#ending.delete(socket) && this.#ending.size === 0) {
+      clearInterval(this.#endingTimer);
+      this.#endingTimer = undefined;
+    }
+    const ended = socket.ending ?? { code, reason: Buffer.from(message).toString() };
+    this.#handlers.onClose(socket, ended.code, ended.reason);
   }
 }
 

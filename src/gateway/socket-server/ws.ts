@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { TlsMaterial, TlsSource } from '../../config/certificate.ts';
+import { ENDING_MS } from './port.ts';
 import type { Rebinding, Socket, SocketHandlers, SocketLimits, SocketServer } from './port.ts';
 import { nextSocketId } from './socket-id.ts';
 
@@ -167,6 +168,8 @@ class WsServer<Data> implements SocketServer<Data> {
   readonly #wss: WebSocketServer;
   readonly #sockets = new Set<WsSocket<Data>>();
   readonly #topics = new Map<string, Set<WsSocket<Data>>>();
+  /** Every connection, also before its upgrade and after a refused one, which http forgets. */
+  readonly #wires = new Set<Duplex>();
   readonly #forgetTls: (() => void) | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #corked: WsSocket<Data>[] = [];
@@ -185,6 +188,7 @@ class WsServer<Data> implements SocketServer<Data> {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: payloadBytesMax(limits),
+      ...{ closeTimeout: ENDING_MS },
     });
     this.#checkIdle();
   }
@@ -196,6 +200,10 @@ class WsServer<Data> implements SocketServer<Data> {
       response.end('This port speaks WebSocket.\n');
     });
     http.on('upgrade', (request, wire, head) => this.#upgrade(request, wire, head));
+    http.on('connection', (wire: Duplex) => {
+      this.#wires.add(wire);
+      wire.on('close', () => this.#wires.delete(wire));
+    });
     return http;
   }
 
@@ -254,6 +262,11 @@ class WsServer<Data> implements SocketServer<Data> {
     return this.#topics.get(topic)?.size ?? 0;
   }
 
+  cut(): void {
+    for (const socket of this.#sockets) socket.terminate();
+    for (const wire of this.#wires) wire.destroy();
+  }
+
   stopListening(): void {
     this.#http.close();
   }
@@ -262,8 +275,7 @@ class WsServer<Data> implements SocketServer<Data> {
     clearInterval(this.#idleTimer);
     this.#forgetTls?.();
     this.#http.close();
-    this.#http.closeAllConnections();
-    for (const socket of this.#sockets) socket.terminate();
+    this.cut();
     if (this.#sockets.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
   }
 
@@ -327,6 +339,7 @@ class WsServer<Data> implements SocketServer<Data> {
     this.#sockets.add(socket);
     ws.on('message', (bytes: Buffer, isBinary) => {
       heard();
+      if (socket.ended) return;
       const { frameBytesMax } = this.limits;
       if (bytes.byteLength > frameBytesMax) {
         socket.end(1009, `frame of ${bytes.byteLength} bytes, at most ${frameBytesMax}`);

@@ -16,6 +16,7 @@ import {
   serve,
   type Subject,
 } from './fixture.ts';
+import { lingering } from './lingering.ts';
 import { rebinding } from './rebinding.ts';
 
 /** Every adapter of the port behaves like this. */
@@ -26,6 +27,7 @@ export function socketServerSuite(name: string, subject: Subject): void {
   limits(name, subject);
   listening(name, subject);
   rebinding(name, subject);
+  lingering(name, subject);
 }
 
 function frames(name: string, subject: Subject): void {
