@@ -55,6 +55,31 @@ test.serial(
 );
 
 test.serial(
+  'S0-2 S0-4 of creations of one id on three nodes at once one is answered with OK, and all show it',
+  async (t) => {
+    const cluster = await startCluster(t, { nodes: 3, etcd: false });
+    await allLinked(cluster);
+    for (let run = 0; run < 5; run++) {
+      const id = `at-once-${run}`;
+      const made = await Promise.allSettled(
+        [1, 2, 3].map((k) =>
+          cluster.admin(k).createConnection({ ...EXTERNAL, id, target: `{"of":${k}}` }),
+        ),
+      );
+      const [one, ...more] = made.flatMap((each) =>
+        each.status === 'fulfilled' ? [each.value] : [],
+      );
+      t.deepEqual(more, []);
+      for (const { reason } of made.filter((each) => each.status === 'rejected')) {
+        const { code } = reason as { readonly code: string };
+        t.true(['ALREADY_EXISTS', 'ABORTED'].includes(code), String(reason));
+      }
+      for (const k of [1, 2, 3]) t.deepEqual(await cluster.admin(k).connection({ id }), one);
+    }
+  },
+);
+
+test.serial(
   'S0-4 a bridge of a node killed with -9 is opened by another by itself, and goes on where it was',
   async (t) => {
     t.timeout(180_000);
