@@ -118,8 +118,10 @@ class ForwardListener {
     return https;
   }
 
+  /** Also cuts who has asked for nothing yet; the bridge closes those that it has. */
   refuse(): void {
     this.#bridge = undefined;
+    this.#server?.closeAllConnections();
   }
 
   stop(): void {
@@ -142,7 +144,9 @@ class ForwardListener {
       const why = refusal ?? '503 Service Unavailable';
       const again = why.startsWith('503') ? `Retry-After: ${RETRY_AFTER_SECONDS}\r\n` : '';
       this.#refused(why, request);
-      socket.end(`HTTP/1.1 ${why}\r\n${again}Connection: close\r\nContent-Length: 0\r\n\r\n`);
+      const answer = `HTTP/1.1 ${why}\r\n${again}Connection: close\r\nContent-Length: 0\r\n\r\n`;
+      // Whoever does not close its side would keep the connection open for ever.
+      socket.end(answer, () => socket.destroy());
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (open) => {
