@@ -10,6 +10,7 @@ import type { Runtime } from '../runtime/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { Replica, ReplicaListener } from '../storage/replica-port.ts';
 import { Bodies, type BodyOptions } from './bodies.ts';
+import { ClusterView, type ClusterViewOptions } from './cluster-view.ts';
 import { Courier } from './courier.ts';
 import { DeadLetters } from './dead-letters.ts';
 import type { OutboxEvent } from './event.ts';
@@ -28,6 +29,8 @@ export interface WebhookParts extends Omit<BodyOptions, 'replica'> {
   readonly calls: PeerCalls;
   /** Whether this member hears enough others to say who is gone; absent: always. */
   readonly isMajority?: (() => boolean) | undefined;
+  /** When each other member last confirmed its sessions (see `ClusterView`); absent: there is none. */
+  readonly confirmedMs?: ClusterViewOptions['confirmedMs'] | undefined;
   readonly sender: WebhookSender;
   readonly runtime: Runtime;
   readonly log: Log;
@@ -50,6 +53,7 @@ export class WebhookService implements Webhooks {
   readonly #exchange: Exchange;
   readonly #sources: EventSources;
   readonly #lost: LostSessions;
+  readonly #view: ClusterView;
   /** From when on, by endpoint, every event that is not in the outbox is settled. */
   readonly #since = new Map<string, number>();
 
@@ -83,7 +87,9 @@ export class WebhookService implements Webhooks {
         return [endpoint.name, courier] as const;
       }),
     );
+    this.#view = new ClusterView({ runtime, confirmedMs: parts.confirmedMs ?? (() => []) });
     this.#sources = new EventSources({
+      whenKnown: (task) => this.#view.whenKnown(task),
       ...{ self, actor: replica.actor, clock: runtime.clock, sessions },
       wanted: (type) => wanted.has(type),
       emit: (event) => this.#emit(event),
@@ -131,11 +137,13 @@ export class WebhookService implements Webhooks {
   }
 
   start(): void {
+    this.#view.start();
     this.#exchange.start();
     for (const courier of this.#couriers.values()) courier.start();
   }
 
   stop(): void {
+    this.#view.stop();
     this.#lost.stop();
     this.#exchange.stop();
     for (const courier of this.#couriers.values()) courier.stop();

@@ -17,6 +17,8 @@ export interface SourceOptions {
   /** Whether any endpoint takes events of this type. */
   readonly wanted: (type: WebhookEventType) => boolean;
   readonly emit: (event: OutboxEvent) => void;
+  /** Runs the task once this member knows which sessions all the others have. */
+  readonly whenKnown: (task: () => void) => void;
 }
 
 /** What happens on this node, as events. Those of messages are found by every node that has the message. */
@@ -41,10 +43,15 @@ export class EventSources {
 
   onSession(session: RoutedSession, change: 'connected' | 'disconnected'): void {
     if (!this.#options.wanted('user.onlinestatus')) return;
+    if (change === 'connected') this.#tellStatus(session, 1);
+    // Who is elsewhere by now is not offline; after a pause this node has to be told that first.
+    else this.#options.whenKnown(() => this.#tellStatus(session, 0));
+  }
+
+  #tellStatus(session: RoutedSession, state: 0 | 1): void {
     const { uid, deviceFlag, id } = session;
     const online = this.#options.sessions.online(uid);
     const ofDevice = online.filter((device) => device.deviceFlag === deviceFlag).length;
-    const state = change === 'connected' ? 1 : 0;
     const text = [uid, deviceFlag, state, id, ofDevice, online.length].join('-');
     this.#emitText('user.onlinestatus', () => text);
   }

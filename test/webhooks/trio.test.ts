@@ -170,3 +170,29 @@ test('F13 who was only cut off is told of as offline, and as online once the nod
   const states = statusesOf(receiver).map((text) => text.split('-')[2]);
   t.deepEqual(states, ['1', '0', '1']);
 });
+
+test('F13 a node that was cut off tells of the end of a session as the whole cluster sees its user', async (t) => {
+  const { nodes, network, receiver } = await startTrio(t);
+  const [first, second, third] = nodes;
+  const old = new RecordingSession('ann');
+  await first!.core.routing.attach(old);
+  await until('it is known', () =>
+    [second!, third!].every(({ core }) => core.services.sessions.online(uid('ann')).length === 1),
+  );
+  const [one, two, three] = nodes.map(({ core }) => core.self.id);
+  network.partition(one!, two!);
+  network.partition(one!, three!);
+  // She comes again, elsewhere, while her first node hears nobody.
+  await third!.core.routing.attach(new RecordingSession('ann'));
+  await until('nobody is heard', () => first!.core.replicator.livePeers() === 0);
+  await new Promise((resolve) => setTimeout(resolve, 2_600));
+  first!.core.routing.detach(old);
+  network.heal();
+  const ended = (): string | undefined =>
+    statusesOf(receiver).find((text) => text.startsWith(`ann-1-0-${old.id}-1-1`));
+  await until('its end was told, and that she is online', () => ended(), 30_000);
+  t.deepEqual(
+    statusesOf(receiver).filter((text) => text.endsWith('-0-0')),
+    [],
+  );
+});

@@ -16,6 +16,8 @@ export class AcceptedSide {
   #server: RangeServer | undefined;
   #applied = 0;
   #answering = false;
+  /** When a heartbeat last said that nothing of the interest is missing here. */
+  interestConfirmedMs: number | undefined;
   #interestAskedMs = Number.NEGATIVE_INFINITY;
 
   constructor(context: PeerContext, member: MemberId) {
@@ -103,6 +105,9 @@ export class AcceptedSide {
     this.interest.check(heartbeat.interestVersion, heartbeat.interestDigest);
     if (!this.interest.wanted && !this.interest.audit()) {
       this.#context.options.listener.onInterestAltered?.(this.#member);
+    }
+    if (heartbeat.interestVersion > 0 && !this.interest.wanted) {
+      this.interestConfirmedMs = this.#context.options.runtime.clock.monotonicMs();
     }
     this.#askInterest();
     if (heartbeat.transients <= end.transients) return;

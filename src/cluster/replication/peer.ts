@@ -129,6 +129,7 @@ export class Peer implements PeerHolding {
       unacknowledgedBytes: this.opened.outbound.bytes,
       lastHeardMs: this.#lastHeardMs,
       lastError: this.#lastError,
+      interestConfirmedMs: this.accepted.interestConfirmedMs,
     };
   }
 

@@ -33,6 +33,8 @@ export interface PeerState {
   readonly unacknowledgedBytes: number;
   readonly lastHeardMs: number | undefined;
   readonly lastError: string | undefined;
+  /** When a heartbeat last said that its interest is known here; of the monotonic clock. */
+  readonly interestConfirmedMs?: number | undefined;
 }
 
 export interface Replication {

@@ -32,6 +32,7 @@ export async function createWebhooks(
     sessions: services.sessions,
     messageText: messageBody,
     isMajority: () => hearsMajority(replicator),
+    confirmedMs: () => replicator.peers().map(({ interestConfirmedMs }) => interestConfirmedMs),
     offlineOf: (channel, without) => offlineOf(services, channel, without),
   });
   replica.addListener(webhooks.listener());
