@@ -3,7 +3,8 @@ import { constants } from 'node:os';
 import { exit, stdout } from 'node:process';
 import { Command, InvalidArgumentError } from 'commander';
 import { addAdminCommands } from './admin/cli/commands.ts';
-import { formatConfigErrors, loadConfig, type Config } from './config/load.ts';
+import { ConfigSource } from './config/config-source.ts';
+import { formatConfigErrors, type Config } from './config/load.ts';
 import type { Node } from './node.ts';
 import { createLog, type Log } from './observability/log.ts';
 import { systemRuntime } from './runtime/system.ts';
@@ -48,12 +49,15 @@ function createProgram(): Command {
       );
   withConfig(program.command('start'))
     .description('run a node until SIGTERM or SIGINT')
-    .action(async (options: StartOptions) => start(readConfig(options), options));
+    .action(async (options: StartOptions) => {
+      const source = sourceOf(options);
+      await start(readConfig(source), source);
+    });
   withConfig(program.command('check-config'))
     .description('check the configuration and name all that is wrong with it')
     .option('--json', 'print the configuration with every default, secrets left out')
     .action((options: StartOptions & { json?: true }) => {
-      const config = readConfig(options);
+      const config = readConfig(sourceOf(options));
       if (options.json) print(JSON.stringify(withoutSecrets(config), undefined, 2));
       else print(`configuration: correct (${describe(config)})`);
     });
@@ -75,12 +79,13 @@ function parseNode(text: string): number {
   return k;
 }
 
-function loadOptions({ config, node }: StartOptions) {
-  return { path: config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined), node };
+function sourceOf({ config, node }: StartOptions): ConfigSource {
+  const path = () => config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
+  return new ConfigSource(() => ({ path: path(), node }));
 }
 
-function readConfig(options: StartOptions): Config {
-  const loaded = loadConfig(loadOptions(options));
+function readConfig(source: ConfigSource): Config {
+  const loaded = source.read();
   if (loaded.ok) return loaded.config;
   process.stderr.write(`${formatConfigErrors(loaded.errors)}\n`);
   return exit(EXIT_CODES.usage);
@@ -94,7 +99,7 @@ function reload(log: Log, node: Node): void {
   void node.reloading.reloads.reload('signal');
 }
 
-async function start(config: Config, options: StartOptions): Promise<void> {
+async function start(config: Config, source: ConfigSource): Promise<void> {
   const pretty = config.log.pretty === 'always' || (config.log.pretty === 'auto' && stdout.isTTY);
   const log = createLog({ level: config.log.level, pretty });
   const crash = (error: unknown) => {
@@ -104,8 +109,6 @@ async function start(config: Config, options: StartOptions): Promise<void> {
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
   // Loaded here, so that the other commands start without the node's rooms.
   const { createNode } = await import('./node.ts');
-  const { path } = loadOptions(options);
-  const source = { path, reread: () => loadConfig(loadOptions(options)) };
   const ports = { log, runtime: systemRuntime, source };
   const node = await createNode(config, ports).catch((error: unknown) => cannotStart(log, error));
   // The runtime's timers keep no process alive, and while the node starts or rebuilds nothing else does.

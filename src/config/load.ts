@@ -26,10 +26,13 @@ export interface LoadOptions {
   readonly overrides?: Readonly<Record<string, unknown>> | undefined;
   /** This is node k (from 1) of several on one machine: own id, own folder, ports 100 × (k − 1) higher. */
   readonly node?: number | undefined;
+  /** What a file without any key means; defaults where absent. */
+  readonly emptyFile?: 'defaults' | 'wrong' | undefined;
 }
 
 export type LoadedConfig =
-  | { readonly ok: true; readonly config: Config }
+  /** `hasContent`: there is a file, and it says something. */
+  | { readonly ok: true; readonly config: Config; readonly hasContent: boolean }
   | { readonly ok: false; readonly errors: readonly ConfigProblem[] };
 
 const FILE_BYTES_MAX = 1_048_576;
@@ -44,6 +47,10 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const problems = options.path === undefined ? [] : readFile(options.path, draft);
   // A file that cannot be read as YAML says nothing that could be checked further.
   if (problems.length > 0) return { ok: false, errors: problems };
+  const hasContent = Object.keys(draft.root).length > 0;
+  if (options.path !== undefined && !hasContent && options.emptyFile === 'wrong') {
+    return { ok: false, errors: [emptied(options.path)] };
+  }
   problems.push(...readEnvironment(options.env ?? process.env, draft));
   for (const [path, value] of Object.entries(options.overrides ?? {})) {
     draft.set(path.split('.'), value, { kind: 'override' });
@@ -63,7 +70,16 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   }
   if (!checked.parsed || problems.length > 0) return { ok: false, errors: inFileOrder(problems) };
   const config = toConfig(checked.parsed, folder);
-  return { ok: true, config: k === undefined ? config : configForNode(config, k) };
+  return { ok: true, config: k === undefined ? config : configForNode(config, k), hasContent };
+}
+
+function emptied(file: string): ConfigProblem {
+  return {
+    path: '',
+    origin: { kind: 'file', file, line: 1, column: 1 },
+    found: 'a file without any key, which had some',
+    allowed: 'sections with keys; with none at all the defaults hold, but only from a start',
+  };
 }
 
 interface Checked {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -142,6 +142,23 @@ test('S3-5 S3-9 a bad file changes nothing and says all that is wrong and where;
   t.regex(metrics, /^holdfast_reload_failed 0$/m);
   t.regex(metrics, /^holdfast_reloads_total\{result="refused"\} 2$/m);
   t.regex(metrics, /^holdfast_reloads_total\{result="applied"\} 1$/m);
+});
+
+test('S3-5 a file that was emptied or removed opens a node with tokens to nobody', async (t) => {
+  const { file, changed, reload } = await startOne(t, { gateway: { auth: 'token' } });
+  const opened = changed((sections) => void (sections['gateway'] = { auth: 'none' }));
+  writeFileSync(file, '');
+  const emptied = await reload();
+  t.like(emptied, { result: 'refused', changes: [] });
+  t.regex(emptied.errors.join('\n'), /cluster\.yml:1:1: .*without any key, which had some/);
+  rmSync(file);
+  const removed = await reload();
+  t.like(removed, { result: 'refused', changes: [] });
+  t.regex(removed.errors.join('\n'), /cluster\.yml.*cannot be read \(ENOENT\)/);
+  writeFileSync(file, opened);
+  const { result, changes } = await reload();
+  t.is(result, 'applied', 'what says so itself is taken');
+  t.like(changes, [{ path: 'gateway.auth', before: '"token"', after: '"none"' }]);
 });
 
 test('S3-5 a changed port rebinds, open sockets stay; each of the three listeners', async (t) => {

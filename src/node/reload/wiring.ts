@@ -1,4 +1,4 @@
-import type { LoadedConfig } from '../../config/load.ts';
+import type { ConfigSource } from '../../config/config-source.ts';
 import type { ListenerSet } from '../../connections/listeners.ts';
 import type { Metrics } from '../../observability/metrics.ts';
 import type { Ground } from '../adapters.ts';
@@ -7,14 +7,6 @@ import type { ReloadParts } from './apply.ts';
 import { FileWatch } from './file-watch.ts';
 import type { LiveConfig } from './live-config.ts';
 import { Reloader } from './reloader.ts';
-
-/** Where the configuration comes from. */
-export interface ConfigSource {
-  /** Undefined: no file was there at the start. */
-  readonly path: string | undefined;
-  /** File, environment and command line, as at the start. */
-  readonly reread: () => LoadedConfig;
-}
 
 export interface ReloadWiring {
   readonly ground: Ground;
@@ -33,7 +25,7 @@ export interface Reloading {
 export function createReloads(wiring: ReloadWiring, source: ConfigSource): Reloading {
   const { ground, live, listeners, metrics, parts } = wiring;
   const onOutcome = wireReloads(metrics, listeners);
-  const { reread, path } = source;
+  const { read: reread, path } = source;
   const log = ground.log.child({ room: 'config' });
   const reloads = new Reloader({ ground, live, listeners, parts, reread, log, onOutcome });
   const { reloadCheckSeconds } = ground.config.node;

@@ -52,7 +52,7 @@ test('S3-5 reloads come one after the other, each is told of, and none rejects',
   const { reloader, outcomes } = reloaderOf(() => {
     reads += 1;
     if (reads === 2) throw new Error('of the disk');
-    return { ok: true, config };
+    return { ok: true, config, hasContent: true };
   });
   const all = await Promise.all(
     (['file', 'signal', 'call'] as const).map((one) => reloader.reload(one)),
