@@ -23,7 +23,7 @@ function startView(count: number) {
   return {
     view,
     /** Time passes, in which these members are heard each second. */
-    pass(durationMs: number, heard: readonly number[]): void {
+    pass: (durationMs: number, heard: readonly number[]): void => {
       const endMs = nowMs + durationMs;
       while (nowMs < endMs) {
         nowMs += 50;
@@ -32,11 +32,11 @@ function startView(count: number) {
       }
     },
     /** SIGSTOP and SIGCONT; what lay in the sockets may be read before the first timer runs. */
-    sleep(durationMs: number, backlogOf: readonly number[] = []): void {
+    sleep: (durationMs: number, backlogOf: readonly number[] = []): void => {
       nowMs += durationMs;
       for (const k of backlogOf) confirmed[k] = nowMs;
     },
-    told(): string[] {
+    told: (): string[] => {
       const told: string[] = [];
       view.whenKnown(() => told.push('told'));
       return told;
