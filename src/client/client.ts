@@ -71,7 +71,10 @@ export class HoldfastClient {
     this.#comparison = new Comparison({
       ...{ list: this.#list, inbox: this.#inbox, request },
       onListed: (channel) => this.#resume.raise(channel),
-      onChannels: () => options.onChannels?.(this.channels()),
+      onChannels: () => {
+        this.#loadConversations();
+        options.onChannels?.(this.channels());
+      },
       onRepaired: (what) => options.onRepaired?.(what),
     });
     this.#catchUp = new CatchUp({ inbox: this.#inbox, state: this.#resume, request });
@@ -213,7 +216,11 @@ export class HoldfastClient {
       () => this.#connection === connection && this.#pingSoon(connection, 0),
       (error: unknown) => connection.close(`catching up: ${(error as Error).message}`),
     );
-    // Of no channel of its own: it may fail, and the next connection loads it again.
+    this.#loadConversations();
+  }
+
+  /** Of no channel of its own: it may fail, and the next connection loads it again. */
+  #loadConversations(): void {
     if (this.#options.onConversations) this.conversations.load().catch(() => {});
   }
 

@@ -125,9 +125,10 @@ export function pastConversation(
 
 /** The answer to `conversations`, as JSON, of what `pastConversation` made. */
 export function pastList(list: Omit<ConversationList, 'conversations'>, shown: string[]): string {
-  const { partial, next, version } = list;
+  const { partial, next, version, digest } = list;
   return (
     `{"conversations":[${shown.join(',')}],"next":${quote(next)},"version":${version}` +
-    `,"partial":${partial},"more":${next !== ''}}`
+    `,"partial":${partial},"more":${next !== ''}` +
+    (digest === '' ? '}' : `,"digest":${quote(digest)}}`)
   );
 }

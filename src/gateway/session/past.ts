@@ -163,7 +163,7 @@ async function listOf(
   }
   const { uid } = session;
   const list = await services.conversations.list({
-    ...{ uid, version, onlyUnread, after },
+    ...{ uid, version, onlyUnread, after, isCompared: after === '' },
     limit: Math.min(limit === 0 ? PAGE_DEFAULT : limit, limits.pageMax),
     bytesMax: limits.pageBytesMax,
   });

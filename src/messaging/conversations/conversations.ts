@@ -22,7 +22,7 @@ import type { SubscriptionTable } from '../subscription-table.ts';
 import type { WriteGate } from '../write-gate.ts';
 import { Kept } from './kept.ts';
 import { MessageRows, type MessageRow, type MessageRowsOptions } from './message-rows.ts';
-import { newestFirst, pageOf } from './pages.ts';
+import { digestOf, newestFirst, pageOf } from './pages.ts';
 import { RECALLS_MAX } from './port.ts';
 import type {
   Conversation,
@@ -82,16 +82,20 @@ export class ConversationService implements Conversations {
     const read = () => table.namesOf(uid, channelsMax + 1);
     const channels = await this.#kept.names(uid, clock.monotonicMs(), read);
     const conversations: Conversation[] = [];
+    const whole: Conversation[] = [];
     const keptOf = this.#kept.of(uid);
     for (const channel of channels.slice(0, channelsMax)) {
       const known = keptOf(channel);
       const one = known === 'none' ? undefined : (known ?? (await this.one(uid, channel)));
-      if (!one || (onlyUnread && one.unread === 0)) continue;
+      if (!one) continue;
+      whole.push(one);
+      if (onlyUnread && one.unread === 0) continue;
       // One that came late is of an early time: what is unread is told whatever the version says.
       if (one.version > version || one.unread > 0) conversations.push(one);
     }
     conversations.sort(newestFirst);
-    return { ...pageOf(conversations, request), partial: channels.length > channelsMax };
+    const digest = request.isCompared ? digestOf(whole, uid) : '';
+    return { ...pageOf(conversations, request), partial: channels.length > channelsMax, digest };
   }
 
   async one(uid: Uid, channel: ChannelKey): Promise<Conversation | undefined> {

@@ -19,12 +19,13 @@ const WAITING_MAX = 10_000;
 
 /**
  * Tells the sessions of a user here, of every device, when a conversation begins with a first direct
- * message, and when it was read, set or deleted somewhere. What a message adds to a count a client sees
+ * message, when it was read, set or deleted somewhere, and when its channel was left. What a message adds to a count a client sees
  * by the message.
  */
 export class ConversationNotices {
   readonly #options: ConversationNoticesOptions;
-  readonly #waiting = new Set<string>();
+  /** True: it changed again while it was looked at. */
+  readonly #waiting = new Map<string, boolean>();
 
   constructor(options: ConversationNoticesOptions) {
     this.#options = options;
@@ -35,21 +36,23 @@ export class ConversationNotices {
     for (const change of changes) {
       if (change.restored) continue;
       const kind = change.key[0];
-      if (kind !== 'r' && !(kind === 's' && begins(change, changes))) continue;
+      if (kind !== 'r' && !(kind === 's' && (begins(change, changes) || ends(change)))) continue;
       const { channel, uid } = pairOf(change.key);
       if (this.#options.sessions.sessionsOf(uid).length > 0) this.#tell(uid, channel);
     }
   }
 
-  /** Several changes of one conversation in a row are told once. */
+  /** Several changes of one conversation in a row are told once or twice: how it is in the end. */
   #tell(uid: Uid, channel: ChannelKey): void {
     const name = `${uid}\u0001${channel}`;
+    if (this.#waiting.has(name)) this.#waiting.set(name, true);
     if (this.#waiting.has(name) || this.#waiting.size >= WAITING_MAX) return;
-    this.#waiting.add(name);
+    this.#waiting.set(name, false);
     const { conversations, fanout, clock } = this.#options;
     conversations
       .one(uid, channel)
       .then((one) => {
+        const again = this.#waiting.get(name) === true;
         this.#waiting.delete(name);
         fanout.notify(uid, {
           id: `conversation-${one?.version ?? 0}`,
@@ -57,6 +60,7 @@ export class ConversationNotices {
           timestampMs: clock.wallMs(),
           data: dataOf({ uid, channel, one }),
         });
+        if (again) this.#tell(uid, channel);
       })
       // Its store cannot be read: the session has what it has, and asks again when it connects.
       .catch(() => this.#waiting.delete(name));
@@ -69,6 +73,11 @@ function begins({ key, before, after }: Change, changes: readonly Change[]): boo
   if (changes.length === 1 || isLive(before) || !isLive(after)) return false;
   const { channel } = pairOf(key);
   return channelTypeOf(channel) === PERSON && changes.some(({ key: other }) => other[0] === 'm');
+}
+
+/** The user left, or was taken out: whatever stands in the channel, their list has it no more. */
+function ends({ before, after }: Change): boolean {
+  return isLive(before) && !isLive(after);
 }
 
 function dataOf({

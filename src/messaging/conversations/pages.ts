@@ -1,3 +1,5 @@
+import { channelTypeOf, type Uid } from '../../core/ids.ts';
+import { channelIdFor, hash32 } from '../../core/placement.ts';
 import {
   CONVERSATION_PLACE,
   type Conversation,
@@ -18,7 +20,7 @@ export function newestFirst(a: Conversation, b: Conversation): number {
 export function pageOf(
   list: readonly Conversation[],
   { version, after = '', limit = list.length, bytesMax = Infinity }: ConversationsRequest,
-): Omit<ConversationList, 'partial'> {
+): Omit<ConversationList, 'partial' | 'digest'> {
   const from = after === '' ? 0 : placeAfter(list, after);
   const conversations: Conversation[] = [];
   let bytes = 0;
@@ -34,6 +36,19 @@ export function pageOf(
     next: more && last ? nameOf(last) : '',
     version: list.reduce((most, one) => Math.max(most, one.version), version),
   };
+}
+
+/**
+ * `count-sum`, as of lists of channels: the sum of the hashes of `type/id`, unread, readSeq and number of
+ * the last message, a line each, modulo 2^32, in hex. About 0.5 µs a conversation.
+ */
+export function digestOf(list: readonly Conversation[], viewer: Uid): string {
+  let sum = 0;
+  for (const { channel, unread, readSeq, last } of list) {
+    const name = `${channelTypeOf(channel)}/${channelIdFor(channel, viewer)}`;
+    sum = (sum + hash32(`${name}\n${unread}\n${readSeq}\n${last.messageSeq}`)) >>> 0;
+  }
+  return `${list.length}-${sum.toString(16)}`;
 }
 
 function nameOf({ last, version, channel }: Conversation): string {

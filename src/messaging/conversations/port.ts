@@ -35,6 +35,8 @@ export interface ConversationsRequest {
   readonly bytesMax?: number | undefined;
   /** `next` of the answer before; it matches CONVERSATION_PLACE. */
   readonly after?: string | undefined;
+  /** The answer says by `digest` what the whole list is. */
+  readonly isCompared?: boolean | undefined;
 }
 
 /** A place in the list: time, version and channel. */
@@ -49,6 +51,11 @@ export interface ConversationList {
   readonly next: string;
   /** To ask with the next time, when all pages were read: that of the first of them. */
   readonly version: number;
+  /**
+   * Of the whole list, also where only changes were asked for: what was deleted or left since a version is
+   * in no answer. Empty where nobody asked.
+   */
+  readonly digest: string;
 }
 
 /**

@@ -224,6 +224,58 @@ test('S4-2 a receiver who is online on another node gets the message and the con
   t.like(events[1]!.data, { ...told, unread: 0, readSeq: 32 });
 });
 
+test('S4-7 who leaves a group on one node is told on the other that its conversation is gone', async (t) => {
+  const events: { readonly at: number; readonly user: Uid; readonly data: unknown }[] = [];
+  const { nodes } = await startCoreTrio(t, {
+    fanoutOf: (at) => ({
+      deliver: () => {},
+      notify: (user, { type, data }) => {
+        if (type === 'conversation.updated') events.push({ at, user, data });
+      },
+    }),
+  });
+  const [near, far] = [nodes[0]!.core, nodes[1]!.core];
+  const room = group('room');
+  await join(near, room, ben);
+  await send(near, room, ada);
+  await until('it is there', async () => (await unreadOf(far, ben, room)) === 1);
+  await far.services.sessions.attach(new RecordingSession('ben'));
+  const asked = { channel: room, uids: [ben], cause: 'admin', waitFor: 'local' } as const;
+  t.true((await near.services.subscriptions.unsubscribe(asked)).ok);
+  await until('ben is told', () => events.length > 0);
+  t.is(events.length, 1, 'where ben is, and nowhere else');
+  t.like(events[0], { at: 1, user: ben, data: { channelId: 'room', channelType: 2 } });
+  t.like(events[0]!.data, { deleted: true, unread: 0 });
+});
+
+test('S4-7 the digest of a list since a version tells what is in no list of changes: deletions and leaving', async (t) => {
+  const core = await lone(t);
+  const conversations = core.services.conversations!;
+  const room = group('room');
+  await join(core, room, ben);
+  await send(core, room, ada);
+  await send(core, pair, ada);
+  const digest = async (version: number): Promise<string> => {
+    const asked = { uid: ben, version, onlyUnread: false, isCompared: true };
+    return (await conversations.list(asked)).digest;
+  };
+  const { version, digest: unasked } = await conversations.list(all(ben));
+  t.is(unasked, '');
+  const digests = [await digest(0)];
+  t.true(digests[0]!.startsWith('2-'));
+  t.is(await digest(version), digests[0]!);
+  await conversations.read(ben, pair);
+  digests.push(await digest(version));
+  await conversations.hide(ben, pair);
+  digests.push(await digest(version));
+  const asked = { channel: room, uids: [ben], cause: 'admin', waitFor: 'local' } as const;
+  t.true((await core.services.subscriptions.unsubscribe(asked)).ok);
+  digests.push(await digest(version));
+  t.is(new Set(digests).size, 4);
+  t.is(digests.at(-1), '0-0');
+  t.is(await digest(0), '0-0');
+});
+
 test('a message that comes late, with a lower number than what was read, counts as unread', async (t) => {
   const { nodes, network } = await startCoreTrio(t);
   const [near, far] = [nodes[0]!.core, nodes[1]!.core];
