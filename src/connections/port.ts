@@ -85,8 +85,9 @@ export interface ConnectionDriver {
   check(target: string): string | undefined;
 }
 
+/** Without `to`: the state stays, and while it is CONNECTED its reason is this from now on. */
 export type ConnectionTell = (
-  report: Pick<ConnectionReport, 'to' | 'reason' | 'code'>,
+  report: Pick<ConnectionReport, 'reason' | 'code'> & Partial<Pick<ConnectionReport, 'to'>>,
 ) => Promise<ConnectionRow>;
 
 export interface OpenConnection {

@@ -122,8 +122,9 @@ export class ConnectionSupervisor {
       const open = drivers.get(row.kind)!.open(row, async ({ to, reason, code }) => {
         const now = ledger.read(id);
         if (!now || now.attempt !== attempt || now.owner !== this.#options.self) {
-          return ledger.refuseLate(now ?? row, `attempt ${attempt} told of ${to}`);
+          return ledger.refuseLate(now ?? row, `attempt ${attempt} told of ${to ?? reason}`);
         }
+        if (to === undefined && now.state !== 'CONNECTED') return now;
         const told = { to, event: 'driver', actor: row.kind, reason };
         return ledger.step(now, code === undefined ? told : { ...told, code });
       });

@@ -6,6 +6,7 @@ import { WebSocketServer } from 'ws';
 import type { TlsMaterial } from '../../config/certificate.ts';
 import type { ConnectionRow } from '../../core/kinds/connection.ts';
 import type { ConnectionDriver, ConnectionTell, OpenConnection } from '../port.ts';
+import { AccountNotes } from './account-notes.ts';
 import { Bridge, type BridgeGround } from './bridge.ts';
 import { readTarget, type BridgeRole, type BridgeTarget } from './target.ts';
 
@@ -45,19 +46,25 @@ export class ForwardDriver implements ConnectionDriver {
     };
     const listener = this.#listening.get(id) ?? new ForwardListener(target, this.#ground);
     this.#listening.set(id, listener);
+    const what = `listens on ${target.host}:${target.port}`;
+    const notes = new AccountNotes({ ...this.#ground, what, tell });
     const bridge = new Bridge({
       ...{ ...this.#ground, id, target },
       onAccount: (state, reason) => {
+        notes.onState(state, reason);
         if (state === 'refused') say('TIMEOUT', `the bot is not let in: ${reason}`);
       },
-      onLinkClosed: () => {},
+      onLinkClosed: (_why, left) => {
+        if (left === 0) notes.idle();
+      },
     });
     listener.listen(bridge).then(
-      () => say('CONNECTED', `listens on ${target.host}:${target.port}`),
+      () => say('CONNECTED', what),
       (error: Error) => say('TIMEOUT', error.message),
     );
     return {
       close(reason) {
+        notes.stop();
         listener.refuse();
         bridge.close(reason);
       },

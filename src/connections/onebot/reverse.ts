@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws';
 import type { ConnectionRow } from '../../core/kinds/connection.ts';
 import type { ConnectionDriver, ConnectionTell, OpenConnection } from '../port.ts';
+import { AccountNotes } from './account-notes.ts';
 import { Bridge, type BridgeGround } from './bridge.ts';
 import { readTarget, type BridgeRole, type BridgeTarget } from './target.ts';
 
@@ -34,6 +35,7 @@ class Dialled implements OpenConnection {
   readonly #ground: BridgeGround;
   readonly #tell: ConnectionTell;
   readonly #bridge: Bridge;
+  readonly #notes: AccountNotes;
   readonly #dialling = new Set<WebSocket>();
   #isOver = false;
   #isConnected = false;
@@ -46,10 +48,13 @@ class Dialled implements OpenConnection {
     this.#target = target;
     this.#ground = ground;
     this.#tell = tell;
+    const what = `open to ${target.url}`;
+    this.#notes = new AccountNotes({ ...ground, what, tell });
     this.#bridge = new Bridge({
       ...{ ...ground, id, target },
       onAccount: (state, reason) => {
-        if (state === 'connected') this.#report('CONNECTED', `open to ${target.url}`);
+        if (this.#isConnected) this.#notes.onState(state, reason);
+        if (state === 'connected') this.#report('CONNECTED', what);
         if (state === 'refused') this.#fail(`the bot is not let in: ${reason}`);
       },
       onLinkClosed: (why) => this.#fail(why),
@@ -63,6 +68,7 @@ class Dialled implements OpenConnection {
   close(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#notes.stop();
     for (const socket of this.#dialling) socket.terminate();
     this.#bridge.close(reason);
   }

@@ -27,7 +27,7 @@ async function listening(t: ExecutionContext) {
   const target = JSON.stringify({ uid: '1', port, accessToken: 'key' });
   const told: string[] = [];
   const open = driver.open({ id: 'c', target } as ConnectionRow, ({ to }) => {
-    told.push(to);
+    told.push(to ?? '');
     return Promise.resolve({} as ConnectionRow);
   });
   t.teardown(() => driver.forget('c'));
