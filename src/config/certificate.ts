@@ -9,6 +9,9 @@ export interface TlsFiles {
   readonly caFile: string | undefined;
 }
 
+/** Some of them may not be said. */
+export type TlsFilesGiven = { readonly [Key in keyof TlsFiles]: string | undefined };
+
 /** What the files said when all of it was right. Never logged. */
 export interface TlsMaterial {
   /** Where it was read, because uWebSockets.js takes no texts. */
@@ -52,25 +55,30 @@ const SERVER_AND_CLIENT = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'];
 
 /** Reads the files of one listener and says all that is wrong with them at once. */
 export function readTls(files: TlsFiles, reading: TlsReading): TlsRead {
-  const reader = new Reader(files, reading);
-  return reader.read();
+  return new Reader(files, reading).read();
+}
+
+/** What is wrong with those files that are given; that others are missing is no fault here. */
+export function faultsOfGiven(files: TlsFilesGiven, reading: TlsReading): readonly TlsFault[] {
+  const read = new Reader(files, reading).read();
+  return read.ok ? [] : read.faults;
 }
 
 class Reader {
-  readonly #files: TlsFiles;
+  readonly #files: TlsFilesGiven;
   readonly #reading: TlsReading;
   readonly #faults: TlsFault[] = [];
 
-  constructor(files: TlsFiles, reading: TlsReading) {
+  constructor(files: TlsFilesGiven, reading: TlsReading) {
     this.#files = files;
     this.#reading = reading;
   }
 
   read(): TlsRead {
-    const certificate = this.#text('certificateFile', this.#files.certificateFile);
-    const key = this.#text('keyFile', this.#files.keyFile);
-    const { caFile } = this.#files;
-    const ca = caFile === undefined ? undefined : this.#text('caFile', caFile);
+    const { certificateFile, keyFile, caFile } = this.#files;
+    const certificate = this.#text('certificateFile', certificateFile);
+    const key = this.#text('keyFile', keyFile);
+    const ca = this.#text('caFile', caFile);
     const chain = this.#certificates('certificateFile', certificate);
     const authorities = this.#certificates('caFile', ca);
     const leaf = chain[0];
@@ -86,11 +94,17 @@ class Reader {
     if (certificate !== undefined && key !== undefined && this.#faults.length === 0) {
       this.#checkWhole({ certificate, key, ca });
     }
-    if (this.#faults.length > 0 || !leaf) return { ok: false, faults: this.#faults };
+    const isWhole = certificateFile !== undefined && keyFile !== undefined;
+    if (this.#faults.length > 0 || !leaf || !isWhole) return { ok: false, faults: this.#faults };
     return {
       ok: true,
       material: {
-        ...{ files: this.#files, certificate: certificate!, key: key!, ca },
+        ...{
+          files: { certificateFile, keyFile, caFile },
+          certificate: certificate!,
+          key: key!,
+          ca,
+        },
         fingerprint: leaf.fingerprint256,
         expiresMs: Date.parse(leaf.validTo),
       },
@@ -101,7 +115,8 @@ class Reader {
     this.#faults.push({ key, found, allowed });
   }
 
-  #text(key: TlsFault['key'], path: string): string | undefined {
+  #text(key: TlsFault['key'], path: string | undefined): string | undefined {
+    if (path === undefined) return undefined;
     try {
       return this.#reading.readText(path);
     } catch (error) {

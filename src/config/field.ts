@@ -53,14 +53,47 @@ export function host() {
 }
 
 export function hostAndPort() {
-  return text(/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/, 'host:port, as 10.0.0.1:7100');
+  const allowed = 'host:port, as 10.0.0.1:7100';
+  return text(/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/, allowed).refine(
+    (address) => hasUsablePort(address),
+    { error: `${allowed}, with a port from 1 to 65535` },
+  );
+}
+
+/** Without a port the one of its scheme is meant. */
+function hasUsablePort(authority: string): boolean {
+  const digits = /:(\d+)$/.exec(authority)?.[1];
+  return digits === undefined || (Number(digits) >= 1 && Number(digits) <= 65_535);
+}
+
+/** As the Origin header of a browser: no path, and no port that its scheme has anyway. */
+export function origin() {
+  const allowed =
+    'an origin as a browser sends it, without a path: https://chat.example.com, or null';
+  return text(/^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s,/?#@]+|file:\/\/|null)$/i, allowed)
+    .max(256, { error: allowed })
+    .refine((value) => !/^(?:http:\/\/.*:80|https:\/\/.*:443)$/i.test(value), {
+      error: `${allowed}; a browser leaves out :80 of http and :443 of https`,
+    })
+    .refine((value) => !/^https?:/i.test(value) || hasUsablePort(value), { error: allowed });
+}
+
+/** As the Host header of a client. */
+export function hostName() {
+  const allowed =
+    'a host as a client names it, with or without a port: chat.example.com, [::1]:5200';
+  return text(/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/, allowed)
+    .max(256, { error: allowed })
+    .refine((value) => hasUsablePort(value), { error: allowed });
 }
 
 export function url(schemes: readonly string[], example: string) {
   const pattern = new RegExp(`^(?:${schemes.join('|')})://[^\\s/?#@]+(?:/[^\\s?#]*)?$`);
-  return text(
-    pattern,
-    `an address that starts with ${schemes.map((s) => `${s}://`).join(' or ')}, as ${example}`,
+  const starts = schemes.map((scheme) => `${scheme}://`).join(' or ');
+  const allowed = `an address that starts with ${starts}, as ${example}`;
+  return text(pattern, allowed).refine(
+    (address) => hasUsablePort(address.split('/').slice(0, 3).join('/')),
+    { error: `${allowed}, with a port from 1 to 65535` },
   );
 }
 

@@ -5,7 +5,9 @@ import { toConfig, type Config } from './config.ts';
 import { KEY, readDocument } from './document.ts';
 import { Draft } from './draft.ts';
 import { readEnvironment, type Environment } from './environment.ts';
+import { checkLists } from './list-rules.ts';
 import { configForNode } from './local-node.ts';
+import { checkNodePorts } from './node-ports.ts';
 import { nearest } from './nearest.ts';
 import { describeFound, describeSecret, type ConfigProblem } from './problem.ts';
 import { checkRules } from './rules.ts';
@@ -70,7 +72,13 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   }
   if (!checked.parsed || problems.length > 0) return { ok: false, errors: inFileOrder(problems) };
   const config = toConfig(checked.parsed, folder);
-  return { ok: true, config: k === undefined ? config : configForNode(config, k), hasContent };
+  if (k === undefined) return { ok: true, config, hasContent };
+  const own = configForNode(config, k);
+  const errors = checkNodePorts({ written: config, own, k }).map(({ path, ...what }) => ({
+    ...{ path: path.join('.'), origin: draft.originOf(path), ...what },
+  }));
+  if (errors.length > 0) return { ok: false, errors: inFileOrder(errors) };
+  return { ok: true, config: own, hasContent };
 }
 
 function emptied(file: string): ConfigProblem {
@@ -95,16 +103,26 @@ function check(draft: Draft): Checked {
   const first = configSchema.safeParse(draft.root);
   const issues = first.success ? [] : first.error.issues;
   const problems = issues.flatMap((issue) => explain(issue, draft));
+  const inLists = checkLists(draft);
   for (const issue of issues) {
     const steps = issue.path.map(String);
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined];
     for (const key of keys) draft.remove(key === undefined ? outsideLists(steps) : [...steps, key]);
   }
   const parsed = first.success ? first.data : configSchema.safeParse(draft.root).data;
-  const breaches = parsed ? checkRules(parsed, (path) => draft.originOf(path)) : [];
+  const breaches = parsed ? checkRules(parsed) : [];
   const membersAside = issues.some((issue) => issue.path[0] === 'members');
-  const sound = breaches.filter((breach) => !membersAside || !/^(members|node)/.test(breach.path));
-  return { parsed, problems: [...problems, ...sound] };
+  const sound = breaches.filter(
+    ({ path }) => !membersAside || !/^(members|node)$/.test(`${path[0]}`),
+  );
+  // What is wrong in itself is not absent too.
+  const told = new Set(problems.map(({ path }) => path));
+  const more = [...inLists, ...sound]
+    .map(({ path, found, allowed }) => ({
+      ...{ path: path.join('.'), origin: draft.originOf(path), found, allowed },
+    }))
+    .filter(({ path }) => !told.has(path));
+  return { parsed, problems: [...problems, ...more] };
 }
 
 /** A list with a wrong item is put aside as a whole. */

@@ -134,8 +134,8 @@ const gateway = field.section({
   queries_per_second: field.integer({ from: 1, to: 1e6, unit: 'requests' }).default(50),
   drain_sessions_per_second: field.integer({ from: 1, to: 1e6, unit: 'sessions' }).default(1000),
   drain_resume_ms: field.milliseconds(0, 600_000).default(4000),
-  origins_allowed: names('origins'),
-  hosts_allowed: names('hosts'),
+  origins_allowed: names(field.origin(), 'origins'),
+  hosts_allowed: names(field.hostName(), 'hosts'),
 });
 
 const YEAR_SECONDS = 31_536_000;
@@ -189,7 +189,7 @@ const connections = field.section({ takeover_seconds: field.seconds(4, 3600).def
 
 const http = field.section({
   manager_token: field.secret(),
-  hosts_allowed: names('hosts'),
+  hosts_allowed: names(field.hostName(), 'hosts'),
   body_bytes_max: field.bytes(KB, 64 * MB).default(4 * MB),
 });
 
@@ -231,7 +231,6 @@ function listener(portDefault: number, address: z.ZodType<string>) {
   };
 }
 
-function names(what: string) {
-  const item = field.text(/^[^\s,]{1,256}$/, `${what} as a browser sends them`);
+function names(item: z.ZodType<string>, what: string) {
   return field.listOf(item, { max: 256, what }).default([]);
 }

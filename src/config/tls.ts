@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { readTls, type TlsFault, type TlsFiles } from './certificate.ts';
+import { faultsOfGiven, type TlsFault, type TlsFiles, type TlsFilesGiven } from './certificate.ts';
 import type { ConfigProblem, Origin } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 import type { Path } from './shape.ts';
@@ -13,13 +13,22 @@ export function tlsFilesOf(
   surface: Surface,
   folder: string,
 ): TlsFiles | undefined {
-  const tls = listen[surface].tls;
-  if (tls.certificate_file === undefined || tls.key_file === undefined) return undefined;
-  const ca = 'ca_file' in tls ? tls.ca_file : undefined;
+  const { certificateFile, keyFile, caFile } = filesGiven({ listen }, surface, folder);
+  if (certificateFile === undefined || keyFile === undefined) return undefined;
+  return { certificateFile, keyFile, caFile };
+}
+
+function filesGiven(
+  { listen }: Pick<RawConfig, 'listen'>,
+  surface: Surface,
+  folder: string,
+): TlsFilesGiven {
+  const tls: Readonly<Record<string, string | undefined>> = listen[surface].tls;
+  const at = (path: string | undefined) => (path === undefined ? undefined : resolve(folder, path));
   return {
-    certificateFile: resolve(folder, tls.certificate_file),
-    keyFile: resolve(folder, tls.key_file),
-    caFile: ca === undefined ? undefined : resolve(folder, ca),
+    certificateFile: at(tls['certificate_file']),
+    keyFile: at(tls['key_file']),
+    caFile: at(tls['ca_file']),
   };
 }
 
@@ -41,16 +50,13 @@ export function checkTls(config: RawConfig, checking: TlsChecking): ConfigProble
       const path = ['listen', surface, 'tls', key];
       return { path: path.join('.'), origin: originOf(path), ...what };
     };
-    const absent = missing(config, surface);
-    if (absent.length > 0) {
-      const allowed = `${needs(surface)} together, or none of them`;
-      return absent.map((key) => problem(key, { found: 'nothing', allowed }));
-    }
-    const files = tlsFilesOf(config, surface, folder);
-    if (!files) return [];
-    const read = readTls(files, { ...checking, use: surface === 'peer' ? 'peer' : 'server' });
-    if (read.ok) return [];
-    return read.faults.map(({ key, found, allowed }) => problem(WRITTEN[key], { found, allowed }));
+    const allowed = `${needs(surface)} together, or none of them`;
+    const absent = missing(config, surface).map((key) =>
+      problem(key, { found: 'nothing', allowed }),
+    );
+    const use = surface === 'peer' ? 'peer' : 'server';
+    const faults = faultsOfGiven(filesGiven(config, surface, folder), { ...checking, use });
+    return [...absent, ...faults.map(({ key, ...what }) => problem(WRITTEN[key], what))];
   });
   return [...plain, ...files];
 }

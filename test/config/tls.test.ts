@@ -81,6 +81,17 @@ test('a listener has all of its files or none, members their authority too', (t)
   t.regex(other, /listen\.client\.tls\.ca_file: found an unknown key/);
 });
 
+test('a file that is missing hides nothing of those that are given', (t) => {
+  const unreadable = { certificate_file: 'nowhere.pem' };
+  const errors = errorsOf(`listen:\n${tls('client', unreadable)}`);
+  t.regex(errors, /client\.tls\.key_file: found nothing/);
+  t.regex(errors, /client\.tls\.certificate_file: found .*nowhere\.pem, which cannot be read/);
+  const key = errorsOf(`listen:\n${tls('http', { key_file: certificatePath('ca.pem') })}`);
+  t.regex(key, /http\.tls\.certificate_file: found nothing/);
+  t.regex(key, /http\.tls\.key_file: found no private key/);
+  t.regex(errorsOf(`listen:\n${tls('peer', { ca_file: 'gone.pem' })}`), /gone\.pem, which cannot/);
+});
+
 test('a key is never shown, and one with a passphrase is refused as such', (t) => {
   const path = join(folder, 'locked.key');
   const secret = 'MIGHAgEAMBMGByqGSM49';
