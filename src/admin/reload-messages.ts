@@ -5,6 +5,8 @@ export interface ReloadReply {
   readonly changes: readonly ReloadChange[];
   readonly errors: readonly string[];
   readonly ended: number;
+  /** Absent from nodes of an earlier version. */
+  readonly kept?: readonly string[] | undefined;
 }
 
 export interface ReloadChange {

@@ -27,6 +27,8 @@ export interface ReloadOutcome {
   readonly changes: readonly ConfigChange[];
   /** Why it was refused or rolled back: all that is wrong, with file, line, key. */
   readonly errors: readonly string[];
+  /** What an operator switched by hand and the file says otherwise: it stays so. */
+  readonly kept: readonly string[];
   /** Sockets and calls that were ended because what let them in does not any more. */
   readonly ended: number;
 }

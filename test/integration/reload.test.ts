@@ -292,11 +292,27 @@ test('S3-5 enabled: false in the file ends connections as disable does, and true
     },
     60_000,
   );
+  const { admin } = cluster.addresses(1);
+  const enabling = await run(['listener', 'enable', 'client', '--address', admin]);
+  t.is(enabling.code, 0, enabling.err);
+  const { out } = await run(['reload', '--address', admin]);
+  t.regex(
+    out,
+    /nothing to apply\n {2}kept: listen\.client\.enabled: false in the file, .*enabled,/,
+  );
   write((sections) => {
     listen(sections, 'client')['enabled'] = true;
     delete listen(sections, 'http')['enabled'];
   });
-  await until('the node is up', async () => (await reload()).result === 'applied', 60_000);
+  const { result, changes, kept } = await reload();
+  t.deepEqual([result, kept], ['applied', []]);
+  t.deepEqual(
+    changes.map(({ path, note }) => [path, note]),
+    [
+      ['listen.client.enabled', 'it was enabled already, by an operator'],
+      ['listen.http.enabled', ''],
+    ],
+  );
   t.true((await connected(t, client, 'ann')).isOpen());
   t.is((await fetch(`${http}/route`)).status, 200);
 });

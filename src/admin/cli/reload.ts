@@ -25,13 +25,15 @@ const SAID: Readonly<Record<string, string>> = {
   'rolled-back': 'the configuration could not be applied:',
 };
 
-function linesOf({ node, result, changes, errors, ended }: ReloadReply): readonly string[] {
+function linesOf(reply: ReloadReply): readonly string[] {
+  const { node, result, changes, errors, ended, kept = [] } = reply;
   const gone = ended > 0 ? `; ${ended} connections ended` : '';
   return [
     `${node}: ${SAID[result] ?? result}${gone}`,
     ...errors.map((error) => `  ${error}`),
     ...changes.filter(({ live }) => live).map((one) => `  applied: ${changed(one)}`),
     ...changes.filter(({ live }) => !live).map((one) => `  needs a restart: ${changed(one)}`),
+    ...kept.map((one) => `  kept: ${one}`),
   ];
 }
 

@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { formatConfigErrors } from '../../config/problem.ts';
 import type { ReloadOutcome, Reloads, ReloadTrigger } from '../../config/reload-port.ts';
 import type { Log } from '../../observability/log.ts';
+import { switchedByHand, withSwitched } from './switched.ts';
 import { applyChanges, type ApplyGround, type ReloadParts } from './apply.ts';
 
 export interface ReloaderOptions extends ApplyGround {
@@ -34,7 +35,13 @@ export class Reloader implements Reloads {
   async #reload(trigger: ReloadTrigger): Promise<ReloadOutcome> {
     const outcome = await this.#outcome().catch((error: unknown): ReloadOutcome => {
       this.#options.log.error('a reload failed by a defect', { error });
-      return { result: 'refused', changes: [], errors: [`a defect: ${String(error)}`], ended: 0 };
+      return {
+        result: 'refused',
+        changes: [],
+        errors: [`a defect: ${String(error)}`],
+        ended: 0,
+        kept: [],
+      };
     });
     this.#tell(trigger, outcome);
     this.#options.onOutcome(outcome);
@@ -43,28 +50,39 @@ export class Reloader implements Reloads {
 
   async #outcome(): Promise<ReloadOutcome> {
     const parts = this.#options.parts();
-    if (!parts) return { result: 'refused', changes: [], errors: [NOT_UP], ended: 0 };
+    if (!parts) return { result: 'refused', changes: [], errors: [NOT_UP], ended: 0, kept: [] };
     const loaded = this.#options.reread();
     if (!loaded.ok) {
       const errors = loaded.errors.map((one) => oneLine(formatConfigErrors([one])));
-      return { result: 'refused', changes: [], errors, ended: 0 };
+      return { result: 'refused', changes: [], errors, ended: 0, kept: [] };
     }
     const { config: next } = loaded;
-    const changes = compareConfigs(this.#options.live.current(), next);
+    const { listeners, live: running } = this.#options;
+    const changes = withSwitched(listeners, compareConfigs(running.current(), next));
     if (!changes.some(({ live }) => live)) {
-      return { result: 'unchanged', changes, errors: [], ended: 0 };
+      const kept = switchedByHand(listeners, next);
+      return { result: 'unchanged', changes, errors: [], ended: 0, kept };
     }
     const applied = await applyChanges(this.#options, parts, { next, changes });
     if (!applied.ok)
-      return { result: 'rolled-back', changes: [], errors: applied.errors, ended: 0 };
-    return { result: 'applied', changes, errors: [], ended: applied.ended };
+      return { result: 'rolled-back', changes: [], errors: applied.errors, ended: 0, kept: [] };
+    const kept = switchedByHand(listeners, next);
+    return { result: 'applied', changes, errors: [], ended: applied.ended, kept };
   }
 
-  #tell(trigger: ReloadTrigger, { result, changes, errors, ended }: ReloadOutcome): void {
+  #tell(trigger: ReloadTrigger, outcome: ReloadOutcome): void {
+    const { result, changes, errors, ended, kept } = outcome;
     const { log } = this.#options;
     const paths = (isLive: boolean) =>
       changes.filter(({ live }) => live === isLive).map(({ path }) => path);
-    const fields = { trigger, result, applied: paths(true), needRestart: paths(false), ended };
+    const fields = {
+      trigger,
+      result,
+      applied: paths(true),
+      needRestart: paths(false),
+      ended,
+      kept,
+    };
     if (errors.length === 0) log.info('the configuration was read again', fields);
     else if (result === 'refused') {
       log.warn('the configuration is not taken, nothing changes', { trigger, errors });

@@ -2,6 +2,7 @@ import test from 'ava';
 import { loadConfig, type LoadedConfig } from '../../../src/config/load.ts';
 import type { ReloadOutcome } from '../../../src/config/reload-port.ts';
 import type { ApplyGround, ReloadParts } from '../../../src/node/reload/apply.ts';
+import type { ListenerState } from '../../../src/connections/listener-port.ts';
 import { LiveConfig } from '../../../src/node/reload/live-config.ts';
 import { Reloader } from '../../../src/node/reload/reloader.ts';
 import { silentLog } from '../../../src/observability/log.ts';
@@ -10,12 +11,16 @@ const started = loadConfig({ env: {} });
 if (!started.ok) throw new Error(JSON.stringify(started.errors));
 const { config } = started;
 
-function reloaderOf(reread: () => LoadedConfig, state: 'up' | 'down' = 'up') {
+function reloaderOf(
+  reread: () => LoadedConfig,
+  state: 'up' | 'down' = 'up',
+  listed: readonly Partial<ListenerState>[] = [],
+) {
   const outcomes: ReloadOutcome[] = [];
   const live = new LiveConfig(config);
   const reloader = new Reloader({
     // Nothing here is applied: no ground and no parts are touched.
-    ...({ live } as unknown as ApplyGround),
+    ...({ live, listeners: { list: () => listed } } as unknown as ApplyGround),
     parts: () => (state === 'up' ? ({} as unknown as ReloadParts) : undefined),
     ...{ reread, log: silentLog, onOutcome: (outcome) => outcomes.push(outcome) },
   });
@@ -70,4 +75,19 @@ test('S3-5 while the node starts, stops or is rebuilt a reload is refused withou
   const { result, errors } = await reloader.reload('signal');
   t.is(result, 'refused');
   t.regex(errors.join(), /try again/);
+});
+
+test('S3-5 what an operator switched by hand stays, and each reload tells of it', async (t) => {
+  const same = () => loadConfig({ env: {} });
+  const listed = [
+    { name: 'client', state: 'disabled' },
+    { name: 'http', state: 'draining' },
+  ] as const;
+  const { kept } = await reloaderOf(same, 'up', listed).reloader.reload('file');
+  t.deepEqual(kept, [
+    'listen.client.enabled: true in the file, and the listener is disabled, as an operator left it: ' +
+      'holdfast listener enable client',
+  ]);
+  const enabled = [{ name: 'client', state: 'enabled' }] as const;
+  t.deepEqual((await reloaderOf(same, 'up', enabled).reloader.reload('file')).kept, []);
 });
