@@ -13,6 +13,7 @@ import type { Change, Replica } from '../storage/replica-port.ts';
 import type { WriteGate } from '../messaging/write-gate.ts';
 import { askOwner, answerMembers } from './forwarding.ts';
 import { Claims } from './claims.ts';
+import { ENDS } from './end-reasons.ts';
 import { ConnectionLedger } from './ledger.ts';
 import {
   ConnectionError,
@@ -145,7 +146,7 @@ export class ConnectionService implements Connections {
     const heard = this.#quorum.heard();
     const own = this.list().filter((row) => this.#isOwn(row));
     if (heard.length === 0 || own.length === 0) return 0;
-    for (const row of own) this.#supervisor.release(row, 'its node is being drained');
+    for (const row of own) this.#supervisor.release(row, ENDS.drained);
     // Each new owner goes on where this one ended.
     await this.#ownership.lease(own);
     const moved = own.flatMap(({ id }) => {

@@ -65,7 +65,7 @@ export function withPairing(
         paired: () => void (opened ??= inner.open(row, tell)),
         close(reason) {
           isOver = true;
-          opened?.close(reason);
+          return opened?.close(reason);
         },
       };
     },

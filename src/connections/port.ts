@@ -95,8 +95,11 @@ export interface OpenConnection {
   refresh?(): boolean;
   /** Its code was confirmed: it goes on, in PAIRING. */
   paired?(): void;
-  /** Ends it; nothing is told afterwards. */
-  close(reason: string): void;
+  /**
+   * Ends it; nothing is told afterwards. The reason, at most 120 characters of ASCII, is for the peer. What it
+   * returns resolves within a few seconds, when the peer knows: the next attempt waits for that.
+   */
+  close(reason: string): Promise<void> | undefined | void;
 }
 
 /**

@@ -2,6 +2,7 @@ import type { ConnectionRow } from '../core/kinds/connection.ts';
 import type { MemberId } from '../core/ids.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime, Timer } from '../runtime/port.ts';
+import { ENDS, endReason } from './end-reasons.ts';
 import type { ConnectionLedger, Step } from './ledger.ts';
 import type { Ownership } from './ownership.ts';
 import { ConnectionError, type ConnectionDriver, type OpenConnection } from './port.ts';
@@ -26,6 +27,8 @@ interface Attempt {
 
 /** Well below a second, so that whoever watches deadlines never sees one pass. */
 const TICK_MS = 250;
+/** Longer than a driver takes to end what its peer does not end. */
+const CLOSING_MS = 5_000;
 const ACTOR = 'supervisor';
 /** Events after which a new owner opens at once: nothing went wrong with the connection itself. */
 const MOVES = ['hand-over', 'takeover'];
@@ -38,8 +41,10 @@ const MOVES = ['hand-over', 'takeover'];
 export class ConnectionSupervisor {
   readonly #options: SupervisorOptions;
   readonly #attempts = new Map<string, Attempt>();
-  /** In OPENING without a lease; each tick looks again, until the deadline. Stale ones do no harm. */
+  /** In OPENING without a lease, or while the last attempt closes; each tick looks again, until the deadline. Stale ones do no harm. */
   readonly #waiting = new Set<string>();
+  /** Attempts that were ended and are not yet gone: the next one of the same connection waits for that. */
+  readonly #closing = new Map<string, Promise<void>>();
   #timer: Timer | undefined;
   #stopped = true;
   gaveUp = 0;
@@ -61,7 +66,7 @@ export class ConnectionSupervisor {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
-    for (const { open } of this.#attempts.values()) open.close('the node stops');
+    for (const { open } of this.#attempts.values()) void open.close(ENDS.nodeStops);
     this.#attempts.clear();
   }
 
@@ -71,8 +76,8 @@ export class ConnectionSupervisor {
     const running = this.#attempts.get(row.id);
     const mine = this.#isDriven(row) && !row.removed;
     if (running && (!mine || running.attempt !== row.attempt || !isOpenState(row.state))) {
-      this.#attempts.delete(row.id);
-      running.open.close(row.reason);
+      const nowMs = this.#options.runtime.clock.wallMs();
+      this.#end(row.id, endReason(row, { self: this.#options.self, nowMs }));
     }
     if (row.removed) this.#waiting.delete(row.id);
     if (row.removed || (running && !mine)) this.#options.drivers.get(row.kind)?.forget?.(row.id);
@@ -97,9 +102,34 @@ export class ConnectionSupervisor {
 
   /** Ends what this process has of it, its port too, before another member opens it. */
   release(row: ConnectionRow, reason: string): void {
-    this.#attempts.get(row.id)?.open.close(reason);
-    this.#attempts.delete(row.id);
+    this.#end(row.id, reason);
     this.#options.drivers.get(row.kind)?.forget?.(row.id);
+  }
+
+  #end(id: string, reason: string): void {
+    const running = this.#attempts.get(id);
+    if (!running) return;
+    this.#attempts.delete(id);
+    const closing = running.open.close(reason);
+    if (!closing) return;
+    const { runtime, log } = this.#options;
+    const limit = new Promise<void>((resolve) => {
+      runtime.timers.after(CLOSING_MS, resolve);
+    });
+    const gone = Promise.race([closing, limit])
+      .catch((error: unknown) => log.error('a connection was not closed', { id, error }))
+      .finally(() => {
+        if (this.#closing.get(id) === gone) this.#closing.delete(id);
+        const row = this.#options.ledger.read(id);
+        if (row && this.#isDriven(row)) this.#goOn(row);
+      });
+    this.#closing.set(id, gone);
+  }
+
+  /** Opens what had to wait for its lease or for the end of its last attempt. */
+  #goOn(row: ConnectionRow): void {
+    if (this.#stopped || row.removed || row.state !== 'OPENING' || this.holds(row)) return;
+    if (this.#waiting.delete(row.id)) this.#open(row);
   }
 
   /** True where this process has the attempt open. */
@@ -114,7 +144,7 @@ export class ConnectionSupervisor {
   #open(row: ConnectionRow): void {
     const { drivers, log, ledger, ownership } = this.#options;
     const { id, attempt } = row;
-    if (!ownership.mayAct(row)) {
+    if (!ownership.mayAct(row) || this.#closing.has(id)) {
       this.#waiting.add(id);
       return;
     }
@@ -151,14 +181,10 @@ export class ConnectionSupervisor {
 
   /** What another member may act for by now is ended here; what waited for its lease is opened. */
   #keepToLease(row: ConnectionRow): void {
-    const isHeld = this.holds(row);
-    if (isHeld && !this.#options.ownership.mayAct(row)) {
-      const reason = 'no majority of the members says that it is still ours';
-      this.release(row, reason);
-      this.#step(row, { to: 'TIMEOUT', event: 'lease', reason });
-    } else if (!isHeld && row.state === 'OPENING') {
-      if (this.#waiting.delete(row.id)) this.#open(row);
-    }
+    if (!this.holds(row) || this.#options.ownership.mayAct(row)) return this.#goOn(row);
+    const reason = 'no majority of the members says that it is still ours';
+    this.release(row, ENDS.noMajority);
+    return this.#step(row, { to: 'TIMEOUT', event: 'lease', reason });
   }
 
   #expire(row: ConnectionRow): void {

@@ -45,7 +45,7 @@ test('S0-5 a code lasts 60 s, then five more of 20 s each, then the attempt time
   await node.runtime.advance(19_500);
   t.is(stateOf(node), 'TIMEOUT');
   t.is(node.service.get('c')!.reason, 'nobody used the code');
-  t.deepEqual(node.driver.closed, ['1: nobody used the code']);
+  t.deepEqual(node.driver.closed, ['1: nobody used the code; comes back in 3 s']);
 });
 
 test('S0-5 five retries with growing waits, then it is given up, and tried again for ever', async (t) => {
@@ -70,7 +70,7 @@ test('S0-5 only a cancel is final', async (t) => {
   await node.runtime.advance(60 * 60_000);
   t.is(stateOf(node), 'DISCONNECTED');
   t.is(node.driver.opened.length, 1);
-  t.deepEqual(node.driver.closed, ['1: cancelled']);
+  t.deepEqual(node.driver.closed, ['1: cancelled; does not come back until an operator starts it']);
   await node.runtime.settle(node.service.act('c', 'start', 'ann'));
   await node.runtime.advance(10);
   t.is(node.driver.opened.length, 2);
@@ -124,7 +124,7 @@ test('S0-4 what an ended attempt of a driver tells is dropped', async (t) => {
   await node.runtime.settle(node.service.act('c', 'retry', 'ann'));
   await node.runtime.advance(10);
   t.is(node.driver.opened.length, 2);
-  t.deepEqual(node.driver.closed, ['1: ended for a retry']);
+  t.deepEqual(node.driver.closed, ['1: ended for a retry; comes back at once']);
   await t.throwsAsync(first!.tell({ to: 'CONNECTED', reason: 'late' }), { message: /attempt 1/ });
   t.is(stateOf(node), 'OPENING');
 });
@@ -163,4 +163,33 @@ test('a connection that stays up has its shortest waits again, one that flaps is
     }
   }
   t.is(flapping.service.counts().gaveUp, 1);
+});
+
+test('S3-2 the next attempt begins once the peer has seen the end of the last one, or after 5 s', async (t) => {
+  for (const ends of [true, false]) {
+    let end = (): void => {};
+    const node = await startService({
+      wrap: (inner) => ({
+        check: (target) => inner.check(target),
+        open(row, tell) {
+          const open = inner.open(row, tell);
+          return {
+            close(reason) {
+              void open.close(reason);
+              return new Promise<void>((resolve) => (end = resolve));
+            },
+          };
+        },
+      }),
+    });
+    await createdByHand(node);
+    await node.runtime.settle(node.service.act('c', 'retry', 'ann'));
+    await node.runtime.advance(3_000);
+    t.is(node.driver.closed.length, 1);
+    t.is(node.driver.opened.length, 1, 'the last one is still closing');
+    if (ends) end();
+    await node.runtime.advance(ends ? 10 : 2_500);
+    t.is(node.driver.opened.length, 2);
+    t.is(node.service.get('c')!.attempt, 2);
+  }
 });

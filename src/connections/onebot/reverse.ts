@@ -37,6 +37,7 @@ class Dialled implements OpenConnection {
   readonly #bridge: Bridge;
   readonly #notes: AccountNotes;
   readonly #dialling = new Set<WebSocket>();
+  readonly #open = new Set<WebSocket>();
   #isOver = false;
   #isConnected = false;
 
@@ -65,12 +66,15 @@ class Dialled implements OpenConnection {
     for (const role of this.#target.roles) this.#dial(role);
   }
 
-  close(reason: string): void {
+  /** Resolves when the other side has seen the end of every socket, for the next attempt dials it too. */
+  async close(reason: string): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#notes.stop();
+    const ends = [...this.#open].map((socket) => new Promise((end) => socket.once('close', end)));
     for (const socket of this.#dialling) socket.terminate();
     this.#bridge.close(reason);
+    await Promise.all(ends);
   }
 
   #dial(role: BridgeRole): void {
@@ -91,6 +95,8 @@ class Dialled implements OpenConnection {
       this.#dialling.delete(socket);
       if (this.#isOver) return socket.terminate();
       socket.off('error', onError);
+      this.#open.add(socket);
+      socket.once('close', () => this.#open.delete(socket));
       return this.#bridge.attach(socket, role, url);
     });
   }

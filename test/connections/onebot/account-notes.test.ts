@@ -85,7 +85,7 @@ test('S0-9 so does a forward bridge, until nobody is there that its bot would be
   socket.terminate();
   await until('that was told', () => bots.told.length === 5);
   t.regex(bots.told[4]!, /^listens on .*; its bot is with nobody now$/);
-  open.close('over');
+  void open.close('over');
 });
 
 test('S0-9 what is said of an open connection is its reason, in its journal, and changes nothing else', async (t) => {

@@ -51,7 +51,7 @@ onLinux(
     asked.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     await once(asked, 'data');
     await until('both are held', () => held(port) === 2);
-    open.close('cancelled');
+    void open.close('cancelled');
     await until('nothing is held', () => held(port) === 0);
     await tcp(t, port);
     await until('it is held', () => held(port) === 1);
