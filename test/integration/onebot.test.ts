@@ -154,12 +154,21 @@ test.serial(
     t.like(await bot.ask('set_group_kick', { group_id, user_id: 7002 }), { status: 'ok' });
     const kick = await bot.event('who is kicked', isNotice('group_decrease', 'kick', 7002));
     t.is(kick['operator_id'], kick['self_id']);
+    const reason = async () => (await cluster.admin(1).connection({ id })).standing!.reason;
+    await cluster.admin(1).disableListener({ name: 'client' });
+    await until('S0-9 it says that the bot is offline', async () =>
+      /^listens on .*, but its bot is offline since 20/.test(await reason()),
+    );
+    await cluster.admin(1).enableListener({ name: 'client' });
+    await until('and that it is back', async () => (await reason()).endsWith('is online again'));
     await cluster.admin(1).actOnConnection({ id, action: 'cancel' });
     await until('the bot was closed', () => bot.closed);
     t.is(bot.closed!.code, 1001);
+    t.is(bot.closed!.reason, 'cancelled; does not come back until an operator starts it');
     t.is(bot.frames.at(-1)!['sub_type'], 'disable');
     t.is(await refusalOf(`${url}/?access_token=key`), 503);
-    await ann.send('room', 2, textPayload('while you were away'));
+    const carl = await clientOf(t, cluster.addresses(1).client, 'carl');
+    await carl.send('room', 2, textPayload('while you were away'));
     await cluster.admin(1).actOnConnection({ id, action: 'start' });
     await until('it listens again', async () => (await stateOf(cluster, id)) === 'CONNECTED');
     const again = await connect(t, `${url}/?access_token=key`);
