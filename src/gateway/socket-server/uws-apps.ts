@@ -30,6 +30,7 @@ export class UwsApps {
   readonly #forgetTls: (() => void) | undefined;
   #isRebinding = false;
   #cutsLater = false;
+  #isClosed = false;
 
   /** `behave` says what an app does with requests and sockets. */
   constructor(ground: UwsGround, behave: (app: UwsApp) => void) {
@@ -68,11 +69,14 @@ export class UwsApps {
     return {
       port: bound,
       commit: () => {
+        if (this.#isClosed) return;
         this.stopListening();
         this.#listening = { listener, host, port: bound };
         this.#rebound();
       },
       abort: () => {
+        // It went with the apps, and to close it twice would end the process.
+        if (this.#isClosed) return Promise.resolve();
         native.us_listen_socket_close(listener);
         if (inTheWay) this.listen(before.host, before.port);
         this.#rebound();
@@ -118,6 +122,7 @@ export class UwsApps {
     this.#forgetTls?.();
     this.stopListening();
     this.#closeAll();
+    this.#isClosed = true;
   }
 
   /** `except`: an app that has it already. */

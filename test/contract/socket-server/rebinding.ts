@@ -40,6 +40,25 @@ export function rebinding(name: string, subject: Subject): void {
     t.pass();
   });
 
+  test(`S3-5 ${name}: a cut or a close while a second address is bound loses no address, and no process`, async (t) => {
+    const fixture = await serve(t, subject);
+    const [a] = (await clients(t, fixture, 1)) as [Client];
+    const next = await fixture.server.rebind('127.0.0.1', 0);
+    fixture.server.cut();
+    await until('it went', () => a.closed);
+    next.commit();
+    t.deepEqual(
+      [await takes(fixture, fixture.port), await takes(fixture, next.port)],
+      [false, true],
+    );
+    for (const end of ['commit', 'abort'] as const) {
+      const other = await serve(t, subject);
+      const pending = await other.server.rebind('127.0.0.1', 0);
+      await other.server.close();
+      await pending[end]();
+    }
+  });
+
   test(`S3-5 ${name}: a second address that is given up leaves the first as it was`, async (t) => {
     const fixture = await serve(t, subject);
     const next = await fixture.server.rebind('127.0.0.1', 0);
