@@ -14,7 +14,6 @@ import { ROOT } from '../support/tree.ts';
 /** Families without a value after the run below, and why. */
 const UNFED: ReadonlyMap<string, string> = new Map([
   ['holdfast_bridge_refusals_total', 'counts with its first event only: there is no bridge here'],
-  ['holdfast_rebuilds_total', 'counts with its first event only: no store is set aside here'],
   ['holdfast_certificate_expires_seconds', 'there is no TLS here'],
 ]);
 
