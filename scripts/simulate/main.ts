@@ -128,11 +128,12 @@ function rateOf(seeds: number, startedMs: number): string {
 }
 
 function optionsOf(args: Arguments, seed: number): RunOptions {
-  const { meanMs: faultMeanMs, faults: mixed, recalls } = MIXES[args.mix];
+  const { meanMs: faultMeanMs, faults: mixed, recalls, retention } = MIXES[args.mix];
   const faults = args.lostDisks ? [...mixed, LOST_DISK] : mixed;
   const print = args.trace ? (line: string): void => console.log(line) : undefined;
   const omit = new Set(args.omit);
-  return { seed, nodes: args.nodes, print, faults, faultMeanMs, tuned: true, omit, recalls };
+  const mix = { faults, faultMeanMs, recalls, retention };
+  return { seed, nodes: args.nodes, print, tuned: true, omit, ...mix };
 }
 
 function* seedsOf(args: Arguments): Iterable<number> {

@@ -99,6 +99,7 @@ async function phases(
   faults.heal();
   sim.backend.fallQuiet();
   sim.recaller?.fallQuiet();
+  sim.retention?.fallQuiet();
   for (const client of sim.clients) client.fallQuiet();
   const healMs = world.nowMs;
   const settled = (): boolean =>

@@ -17,6 +17,7 @@ import { DamageLedger } from './model/damage.ts';
 import { LayerLedger } from './model/layer-ledger.ts';
 import { Findings } from './model/findings.ts';
 import { MessageTruth, sendKeyOf, type Sending } from './model/message-truth.ts';
+import { SimulatedRetention } from './model/retention.ts';
 import { SubscriptionTruth } from './model/subscription-truth.ts';
 import { WriteRegistry } from './model/write-registry.ts';
 import { wireCodec } from './ports/codec.ts';
@@ -40,6 +41,8 @@ export interface SimulationOptions {
   readonly onlyNewestReceipts?: boolean | undefined;
   /** Senders take messages back. */
   readonly recalls?: boolean | undefined;
+  /** Channels are cut by age and size. */
+  readonly retention?: boolean | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -62,6 +65,7 @@ export class Simulation {
   readonly clients: readonly SimulatedClient[];
   readonly backend: SimulatedBackend;
   readonly recaller: SimulatedRecaller | undefined;
+  readonly retention: SimulatedRetention | undefined;
   readonly channels: readonly ChannelKey[];
   readonly subscriptions = new SubscriptionTruth();
   readonly messages = new MessageTruth();
@@ -97,6 +101,9 @@ export class Simulation {
     const tuning = options.tuning ?? drawn;
     this.isTuned = tuning !== DEFAULT_TUNING;
     this.limits = limitsOf(tuning);
+    this.retention = options.retention
+      ? new SimulatedRetention(this.world.random.fork('retention'))
+      : undefined;
     const slots = options.nodes === 1 ? 1 : 32;
     this.slots = slots;
     this.nodes = members.map(
@@ -109,6 +116,7 @@ export class Simulation {
           findings: this.findings,
           slots,
           tuning,
+          retention: this.retention?.options,
           onStaged: (node, changes) => checkCollected(this, node, changes),
           onRunEnded: (run) => this.#onRunEnded(run),
           onDiskLost: (node) => this.onDiskLost(node),

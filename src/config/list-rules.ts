@@ -1,6 +1,7 @@
 import { isSection, type Draft } from './draft.ts';
 import type { Breach } from './rules.ts';
 
+const MAY_BE_SHARED: readonly string[] = ['client_address', 'http_address'];
 const ADDRESSES = ['peer_address', 'client_address', 'http_address', 'admin_address'] as const;
 
 /**
@@ -61,12 +62,18 @@ function doubled(items: readonly unknown[], key: string): readonly Doubled[] {
   return items.flatMap((item, index) => {
     const value = isSection(item) ? item[key] : undefined;
     if (typeof value !== 'string' && typeof value !== 'number') return [];
+    if (MAY_BE_SHARED.includes(key) && !isOfOneMachine(String(value))) return [];
     const same = typeof value === 'string' && key.endsWith('_address') ? plain(value) : value;
     const earlier = first.get(same);
     if (earlier !== undefined) return [{ index, earlier, value }];
     first.set(same, index);
     return [];
   });
+}
+
+/** Before others a balancer may stand; behind this machine's own there is one port each. */
+function isOfOneMachine(address: string): boolean {
+  return /^[a-z]+:\/\/(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])[:/]/i.test(`${address}/`);
 }
 
 /** Names of hosts have no case, and an address may end with a slash. */

@@ -18,6 +18,8 @@ export interface DeliveryOptions {
   readonly store: Pick<Store, 'status' | 'onStatus'>;
   /** A stored row; absent where nothing comes by snapshots. */
   readonly read?: ((key: RowKey) => Row) | undefined;
+  /** True of a row that is absent by rule, and that a peer brings which has not heard of it. */
+  readonly isCut?: ((key: RowKey, row: Row) => boolean) | undefined;
   /** Told of the ids that peers bring back. */
   readonly messageIds?: Pick<MessageIds, 'observe'> | undefined;
   /** Told of each stored message, for clients that come back. */
@@ -109,6 +111,8 @@ export class Delivery {
       this.#heads.raise(channel, message.messageSeq);
       if (!own) this.#messageIds?.observe(message.messageId);
       if (change.restored) continue;
+      // Sessions here had it before it was cut, or it is too late.
+      if (!own && this.#options.isCut?.(change.key, change.after)) continue;
       if (!own && isRepeat(channel, message, changes)) continue;
       if (!operation && this.#isCopy(channel, { message, actor: entry.actor }, changes)) continue;
       this.#deliverStored(channel, entry, { message, exceptSession: outgoing?.exceptSession });

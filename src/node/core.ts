@@ -14,6 +14,7 @@ import type { Delivery } from '../messaging/delivery.ts';
 import type { IntegrityCheck } from '../messaging/conversations/integrity.ts';
 import type { Fanout, RoutedSession, Services } from '../messaging/port.ts';
 import { Presence } from '../messaging/presence.ts';
+import { Floors } from '../messaging/retention/floors.ts';
 import type { RetentionOptions } from '../messaging/retention/port.ts';
 import type { RetentionService } from '../messaging/retention/retention.ts';
 import { RoutingIndex } from '../messaging/routing-index.ts';
@@ -163,7 +164,7 @@ export async function createNodeCore(
   listener: CoreListener,
 ): Promise<NodeCore> {
   const { runtime, membership, log } = ports;
-  const { replica, journal, repairs, upkeep, erasure } = await openStores(options, ports);
+  const { replica, floors, journal, repairs, upkeep, erasure } = await openStores(options, ports);
   const catchingUp = noteCatchingUp(replica);
   let replicator: Replicator | undefined;
   const calls = createCalls({ runtime, log, replicator: () => replicator });
@@ -188,7 +189,7 @@ export async function createNodeCore(
   const parts = createServices(
     { ...options, numbering: { slot: self.slot, slots: options.slots } },
     ports,
-    { replica, replicator, routing, journal, repairs },
+    { replica, floors, replicator, routing, journal, repairs },
   );
   const sessions: SessionUpkeep = createSessionUpkeep(options.auditPace ?? 1, {
     ...{ index: routing, deliveries: parts.delivery.log, store: ports.store, replica },
@@ -202,7 +203,7 @@ export async function createNodeCore(
   const around = { self: self.id, replica, gate, calls, replicator };
   const connections = await createConnections(options, ports, around);
   const webhooks = await createWebhooks(options, ports, { ...around, ...parts, repairs });
-  const retention = createRetention(options, ports, around);
+  const retention = createRetention(options, ports, { ...around, floors });
   const probes = { self: self.id, runtime, calls, replication: replicator, delivery };
   answerProbes(probes);
   const diagnosis = createDiagnosis(ports, {
@@ -291,10 +292,13 @@ async function openStores(options: CoreOptions, { store, runtime, log }: CorePor
   const repairs = new Repairs(log);
   repairs.add(journal);
   const { cluster, auditPace: auditSpeed } = options;
-  const upkeep = createUpkeep({ cluster, auditSpeed }, { store, replica, runtime, log, repairs });
+  const floors = new Floors(replica);
+  replica.addListener(floors);
+  const watched = { store, replica, floors, runtime, log, repairs };
+  const upkeep = createUpkeep({ cluster, auditSpeed }, watched);
   const erasure = new Erasure({ store, runtime, log, delayMs: options.eraseDelayMs });
   replica.addListener(erasure);
-  return { replica, journal, repairs, upkeep, erasure };
+  return { replica, floors, journal, repairs, upkeep, erasure };
 }
 
 interface RoutingParts {

@@ -1,6 +1,6 @@
 import type { OperationLog } from '../audit/operations/operation-log.ts';
 import type { Replicator } from '../cluster/replication/replicator.ts';
-import type { ChannelKey } from '../core/ids.ts';
+import type { ChannelKey, Uid } from '../core/ids.ts';
 import { SEPARATOR, type RowKey } from '../core/row-key.ts';
 import type { SlotNumber } from '../core/sequence.ts';
 import { SessionLists } from '../messaging/channel-lists.ts';
@@ -33,6 +33,7 @@ import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { ReplicaListener } from '../storage/replica-port.ts';
+import type { Floors } from '../messaging/retention/floors.ts';
 import { ASIDE_FACT } from '../storage/rebuild.ts';
 import type { ReplicatedStore } from '../storage/replica.ts';
 import type { CoreListener, CoreOptions, CorePorts } from './core.ts';
@@ -99,13 +100,14 @@ export function createServices(
   { runtime, store, fanout, log }: CorePorts,
   parts: {
     replica: ReplicatedStore;
+    floors: Floors;
     replicator: Replicator;
     routing: RoutingIndex;
     journal: OperationLog;
     repairs: Repairs;
   },
 ): ServiceParts {
-  const { replica, replicator, routing, journal, repairs } = parts;
+  const { replica, floors, replicator, routing, journal, repairs } = parts;
   const outcomes = new Outcomes();
   const channelsMax = options.channelsCachedMax ?? 100_000;
   const routedTimeoutMs = options.routedTimeoutMs ?? 250;
@@ -116,6 +118,7 @@ export function createServices(
   const delivery = new Delivery({
     ...{ heads, fanout, store, messageIds, recent },
     read: (key) => replica.read(key),
+    isCut: (key, row) => floors.isCut(key, row),
   });
   const directory = new DirectoryService({ replica, gate, journal });
   const moderation = new ModerationService({ replica, store, gate, directory, journal });
@@ -123,11 +126,8 @@ export function createServices(
   const permissions = new SendPermissions({ replica, directory, strangers, channelsMax });
   const table = new SubscriptionTable(store, replica);
   const writing = { replica, replication: replicator, gate, journal, routedTimeoutMs };
-  const subscriptions = new SubscriptionService({
-    ...writing,
-    table,
-    isFull: (uid) => routing.isFull(uid),
-  });
+  const isFull = (uid: Uid): boolean => routing.isFull(uid);
+  const subscriptions = new SubscriptionService({ ...writing, table, isFull });
   const publisher = new PublishService({
     ...writing,
     ...{ permissions, heads, delivery, messageIds, runtime },

@@ -6,7 +6,7 @@ import { SHARDS } from '../core/placement.ts';
 import { startKey } from '../core/reconciliation/content-hash.ts';
 import { hasDot, type Row } from '../core/row.ts';
 import { rangeEnd, shardPrefix, splitRowKey, type RowKey } from '../core/row-key.ts';
-import type { AuditGround } from './disk-audit.ts';
+import type { AuditGround, LogPlace as Place } from './disk-audit.ts';
 import { counterOfLogKey, logKey, LOG_RANGE } from './layout.ts';
 import { decodeLogRow, encodeLogRow } from './row-codec.ts';
 import { LiveScan } from './summary-scan.ts';
@@ -51,12 +51,6 @@ export async function checkLog(ground: AuditGround): Promise<boolean> {
   }
 }
 
-interface Place {
-  readonly actor: ActorId;
-  readonly shard: number;
-  readonly counter: number;
-}
-
 type Buckets = readonly ReadonlySet<number>[];
 
 /**
@@ -74,7 +68,10 @@ function findLost(ground: AuditGround, unequal: Buckets): Promise<boolean> {
     if (!splitRowKey(key)) return;
     const row = replica.read(key);
     if (hasDot(row, place.actor, place.counter) || !store.get(text)) return;
-    if (row.some(({ context }) => contextCovers(context, place.actor, place.counter))) {
+    const isSucceeded = row.some(({ context }) =>
+      contextCovers(context, place.actor, place.counter),
+    );
+    if (isSucceeded || (row.length === 0 && ground.isPutOut(key, place))) {
       // Its row was lost before the successor came, which would have taken the log row with it.
       store.stage([{ key: text, value: undefined }]);
       ground.repaired('log-row-left-over', key);

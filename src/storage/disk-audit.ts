@@ -1,11 +1,13 @@
 import type { Repair, RepairListener } from '../audit/port.ts';
-import type { ChannelKey, Uid } from '../core/ids.ts';
+import type { ActorId, ChannelKey, Uid } from '../core/ids.ts';
 import { SHARDS } from '../core/placement.ts';
+import { EMPTY_ROW, type Row } from '../core/row.ts';
 import { splitRowKey, type RowKey } from '../core/row-key.ts';
 import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { checkLog } from './disk-audit-log.ts';
 import { checkReverse } from './disk-audit-reverse.ts';
+import { logKey } from './layout.ts';
 import type { Store } from './port.ts';
 import type { Replica } from './replica-port.ts';
 import type { Pace } from './summary-scan.ts';
@@ -18,8 +20,17 @@ export interface DiskAuditOptions {
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'debug' | 'warn'>;
   readonly repairs: RepairListener;
+  /** What is absent by rule, and told where it was found to be so; by default nothing is. */
+  readonly floors?: AuditFloors | undefined;
   /** 1 for the default profile, 5 for the fast one. */
   readonly speed?: number | undefined;
+}
+
+export interface AuditFloors {
+  isCut(key: RowKey, row: Row): boolean;
+  hasFloor(channel: ChannelKey): boolean;
+  /** A message was gone from the disk when it was cut: its send key may still be there. */
+  leftOver(channel: ChannelKey): void;
 }
 
 /** What the two checks of derived rows work with. */
@@ -32,6 +43,15 @@ export interface AuditGround extends Pick<DiskAuditOptions, 'store' | 'replica' 
   /** A row that is not what was written: peers have to be asked. */
   doubt(key: RowKey, cause: DoubtCause): void;
   repaired(cause: string, key: RowKey): void;
+  /** True where the row was lost and is absent by rule meanwhile, so that no peer can give it back. */
+  isPutOut(key: RowKey, written: LogPlace): boolean;
+}
+
+/** A dot as the log names it. */
+export interface LogPlace {
+  readonly actor: ActorId;
+  readonly shard: number;
+  readonly counter: number;
 }
 
 /**
@@ -191,7 +211,29 @@ export class DiskAudit {
       signal: this.#abort.signal,
       doubt: (key, cause) => this.#doubt(key, cause),
       repaired: (cause, key) => this.#tell({ cause, action: 'rebuilt', key }),
+      isPutOut: (key, written) => this.#isPutOut(key, written),
     };
+  }
+
+  /**
+   * Of a lost send key nobody knows which numbers it named. It stands right after its message: where that has left
+   * the log too, and no peer gave the send key back since the last pass, both were cut.
+   */
+  #isPutOut(key: RowKey, { actor, shard, counter }: LogPlace): boolean {
+    const { floors, store } = this.#options;
+    if (!floors || (key[0] !== 'm' && key[0] !== 'i')) return false;
+    const channel = splitRowKey(key)!.parts[0] as ChannelKey;
+    const isCut =
+      key[0] === 'm'
+        ? floors.isCut(key, EMPTY_ROW)
+        : this.#told.has(key) &&
+          floors.hasFloor(channel) &&
+          !store.get(logKey(actor, shard, counter - 1));
+    if (!isCut) return false;
+    this.#told.delete(key);
+    this.#doubts.delete(key);
+    floors.leftOver(channel);
+    return true;
   }
 
   #onDamaged(key: string): void {

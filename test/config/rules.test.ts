@@ -23,7 +23,8 @@ function member(index: number, change: Member = {}): Member {
   const port = 7000 + index;
   return {
     ...{ id: `n-${index}`, slot: index, peer_address: `a:${port}`, admin_address: `b:${port}` },
-    ...{ client_address: `ws://c:${port}`, http_address: `http://d:${port}`, ...change },
+    client_address: `ws://localhost:${port}`,
+    ...{ http_address: `http://127.0.0.1:${port}`, ...change },
   };
 }
 
@@ -38,13 +39,15 @@ test('a wrong name of the node is not said to be absent as well', (t) => {
 test('two members have no address in common, however it is written', (t) => {
   for (const [key, value] of Object.entries({
     peer_address: 'A:7000',
-    client_address: 'ws://C:7000/',
-    http_address: 'http://d:7000/',
+    client_address: 'ws://LOCALHOST:7000/',
+    http_address: 'http://127.0.0.1:7000/',
     admin_address: 'B:7000',
   })) {
     const errors = errorsOf(listed('n-0', member(0), member(1, { [key]: value })));
     t.deepEqual(errors, [`members.1.${key}: ${JSON.stringify(value)}, which members.0 has too`]);
   }
+  const balanced = { client_address: 'wss://chat.example', http_address: 'https://chat.example' };
+  t.deepEqual(errorsOf(listed('n-0', member(0, balanced), member(1, balanced))), []);
   const faulty = errorsOf(listed('n-0', member(0, { slot: -1 }), member(1, { id: 'n-0' })));
   t.deepEqual(faulty, ['members.0.slot: -1', 'members.1.id: "n-0", which members.0 has too']);
 });

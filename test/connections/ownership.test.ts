@@ -121,7 +121,9 @@ test('a drain hands each connection over, and the new owner opens it once the ol
   fabric.nodes[0]!.replica.setFact('bridge/c', place);
   const moved = await fabric.runtime.settle(fabric.nodes[0]!.service.handOver(3_000));
   t.is(moved, 1);
-  t.deepEqual(fabric.nodes[0]!.driver.closed, ['1: its node is being drained; another node goes on at once']);
+  t.deepEqual(fabric.nodes[0]!.driver.closed, [
+    '1: its node is being drained; another node goes on at once',
+  ]);
   const [owner] = fabric.acting('c');
   t.true(owner === 1 || owner === 2);
   t.like(fabric.nodes[owner!]!.service.get('c'), { state: 'OPENING', epoch: 2, attempt: 2 });

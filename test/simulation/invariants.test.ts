@@ -1,5 +1,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { FAULTS } from '../../scripts/simulate/faults/schedule.ts';
+import { MIXES } from '../../scripts/simulate/faults/mixes.ts';
+import { floorAt } from '../../scripts/simulate/model/retention.ts';
+import type { Simulation } from '../../scripts/simulate/simulation.ts';
 import type { Tuning } from '../../scripts/simulate/cluster/tuning.ts';
 import { runSeed, type RunResult } from '../../scripts/simulate/run.ts';
 
@@ -73,6 +76,23 @@ test('invariant 11 queues and interval lists stay within their limits', async (t
   const replicator = { frameBytesMax: 300, unacknowledgedBytesMax: 1_200, queueBytesMax: 2_000 };
   const tuning = { intervalsMax: 2, replicator };
   await hold(t, { seeds: [1103, 1104], faults, tuning, pauseMs: 40 });
+});
+
+test('invariant 13 with recall, resume and retention in the mix: what is cut is cut everywhere, and nothing else is missing', async (t) => {
+  const cut: number[] = [];
+  for (const [seed, nodes] of [
+    [110, 3],
+    [109, 2],
+    [111, 5],
+  ] as const) {
+    const { meanMs: faultMeanMs, ...mix } = MIXES.retention;
+    let sim: Simulation | undefined;
+    const prepare = (made: Simulation): void => void (sim = made);
+    const { findings } = await runSeed({ seed, nodes, tuned: true, faultMeanMs, ...mix, prepare });
+    t.deepEqual(findings, [], `seed ${seed}`);
+    cut.push(...sim!.channels.map((channel) => floorAt(sim!.nodes[0]!, channel)));
+  }
+  t.true(cut.filter((floor) => floor > 0).length > 5, 'channels were cut');
 });
 
 test('invariant 13 who resumes at a node whose disk fails is sent nothing twice at the next', async (t) => {

@@ -3,6 +3,7 @@ import { REMOVAL } from '../../../src/core/row.ts';
 import { VersionVector, type VectorRow } from '../../../src/core/version-vector.ts';
 import type { SimulatedNode } from '../cluster/node.ts';
 import type { KnownWrite } from '../model/write-registry.ts';
+import { isPutOut } from '../model/retention.ts';
 import type { Simulation } from '../simulation.ts';
 
 export function vectorOf(rows: Iterable<VectorRow>): VersionVector {
@@ -32,6 +33,7 @@ export function lacksEffect(
   const { actor, shard, counter } = write.dot;
   if (!vector.covers(actor, shard, counter)) return false;
   if (sim.registry.isApplied(write, node.peek(write.key) ?? [])) return false;
+  if (isPutOut(sim, write.key, [write.entry])) return false;
   const successors = sim.registry.successors(write);
   const isDead = write.entry.tag === REMOVAL || successors.length > 0;
   const cut = known?.cut ?? cutOf(sim);

@@ -1,9 +1,11 @@
 import type { ChannelKey, Uid } from '../../../src/core/ids.ts';
+import { floorOf } from '../../../src/core/kinds/floor.ts';
 import { decodeMessage } from '../../../src/core/kinds/message.ts';
 import type { Row } from '../../../src/core/row.ts';
-import { splitRowKey, type RowKey } from '../../../src/core/row-key.ts';
+import { floorKey, splitRowKey, type RowKey } from '../../../src/core/row-key.ts';
 import { checkTombstone } from '../clients/recaller.ts';
 import { sendKeyOf, type Sending } from '../model/message-truth.ts';
+import { floorAt } from '../model/retention.ts';
 import type { Simulation } from '../simulation.ts';
 
 /** Invariant 13, first half: every acknowledged message is on every replica, once. */
@@ -20,6 +22,9 @@ export function checkStored(sim: Simulation, tables: ReadonlyMap<string, Map<Row
       }
       const sendKey = sendKeyOf(channel, message.fromUid, message.clientMsgNo);
       copies.set(sendKey, (copies.get(sendKey) ?? 0) + 1);
+      if (message.messageSeq <= floorIn(table, channel)) {
+        sim.findings.report(13, `${JSON.stringify(key)} at ${name} is below the floor`);
+      }
       const sending = sim.messages.get(sendKey);
       if (sending && checkTombstone(sim, sending, { key, message, name })) continue;
       if (!sending || Buffer.compare(sending.payload, message.payload) !== 0) {
@@ -29,6 +34,7 @@ export function checkStored(sim: Simulation, tables: ReadonlyMap<string, Map<Row
     for (const [sendKey, sending] of sim.messages.all()) {
       if (!sending.result || sending.mayBeLost) continue;
       const count = copies.get(sendKey) ?? 0;
+      if (count === 0 && sending.result.messageSeq <= floorIn(table, sending.channel)) continue;
       if (count >= 1 && count <= sending.attempts) continue;
       sim.findings.report(13, `${sendKey} is stored ${count} times at ${name}`);
     }
@@ -44,6 +50,9 @@ export function checkDelivered(sim: Simulation): void {
       if (session.received.has(sendKey) || sending.senderSessions.has(session.id)) continue;
       if (session.attachedMs >= sending.calledMs) continue;
       if (!isOwed(sim, sending, session)) continue;
+      const node = sim.node(session.member);
+      // What came when it was cut already is told to nobody.
+      if (isCut(sim, sending) && !node.run?.heard.has(sendKey)) continue;
       const who = `session ${session.id} of ${session.uid} at ${session.member}`;
       sim.findings.report(13, `${who} never got ${sendKey}, sent at ${sending.calledMs}`);
     }
@@ -56,12 +65,21 @@ export function checkResumed(sim: Simulation): void {
     if (!place || session?.attachedMs === undefined) continue;
     for (const [sendKey, sending] of sim.messages.all()) {
       if (!sending.result || sending.mayBeLost || sending.sender === uid) continue;
-      if (sending.recall !== 'none') continue;
+      // What is cut meanwhile is left out.
+      if (sending.recall !== 'none' || isCut(sim, sending)) continue;
       if (sending.calledMs <= place.sinceMs || place.has(sendKey)) continue;
       if (!sim.nodes.every(({ id: member }) => isOwed(sim, sending, { uid, member }))) continue;
       sim.findings.report(13, `${uid} never got ${sendKey}, sent at ${sending.calledMs}`);
     }
   }
+}
+
+function floorIn(table: ReadonlyMap<RowKey, Row>, channel: ChannelKey): number {
+  return floorOf(table.get(floorKey(channel)) ?? [])?.seq ?? 0;
+}
+
+function isCut(sim: Simulation, { channel, result }: Sending): boolean {
+  return sim.nodes.some((node) => (result?.messageSeq ?? Infinity) <= floorAt(node, channel));
 }
 
 function isOwed(

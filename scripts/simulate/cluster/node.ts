@@ -1,10 +1,12 @@
 import type { DotRange } from '../../../src/core/dot.ts';
 import type { ChannelKey, MemberId, Uid } from '../../../src/core/ids.ts';
+import { decodeMessage } from '../../../src/core/kinds/message.ts';
 import type { Member } from '../../../src/core/member.ts';
 import { EMPTY_ROW, isLive, RECALL, type Row } from '../../../src/core/row.ts';
-import { denyKey, type RowKey } from '../../../src/core/row-key.ts';
+import { denyKey, splitRowKey, type RowKey } from '../../../src/core/row-key.ts';
 import { VersionVector } from '../../../src/core/version-vector.ts';
 import { createNodeCore, type NodeCore } from '../../../src/node/core.ts';
+import type { RetentionOptions } from '../../../src/messaging/retention/port.ts';
 import type { Log } from '../../../src/observability/log.ts';
 import type { Runtime } from '../../../src/runtime/port.ts';
 import { openStore } from '../../../src/node/open-store.ts';
@@ -17,6 +19,8 @@ import { decodeRow } from '../../../src/storage/row-codec.ts';
 import { addVectorRows } from '../../../src/storage/stored-vector.ts';
 import { SimulatedFanout } from '../clients/session.ts';
 import type { Findings } from '../model/findings.ts';
+import { sendKeyOf } from '../model/message-truth.ts';
+import { floorAt } from '../model/retention.ts';
 import type { WriteRegistry } from '../model/write-registry.ts';
 import type { SimulatedEtcd } from '../ports/membership.ts';
 import type { SimulatedNetwork } from '../ports/network.ts';
@@ -32,6 +36,7 @@ export interface Surroundings {
   readonly findings: Findings;
   readonly slots: number;
   readonly tuning: Tuning;
+  readonly retention: RetentionOptions | undefined;
   /** Rows as they change, before anything of it is on the disk. */
   readonly onStaged: (node: SimulatedNode, changes: readonly Change[]) => void;
   /** A run has ended: its sessions are gone. */
@@ -54,6 +59,8 @@ export interface NodeRun {
   readonly denials: Set<RowKey>;
   /** Keys of the messages of whose recall it was told. */
   readonly recalled: Set<RowKey>;
+  /** Send keys of messages that it learned of while they stood above the floor of their channel. */
+  readonly heard: Set<string>;
   /** Messages in the order in which this run learned of them: two actors may give the same number. */
   readonly learned: Map<RowKey, number>;
   /** Aborted when this core ends. */
@@ -174,6 +181,7 @@ export class SimulatedNode {
       denials: new Set(),
       recalled: new Set(),
       learned: new Map(),
+      heard: new Set(),
       ended: new AbortController(),
     };
     this.#run = run;
@@ -194,7 +202,7 @@ export class SimulatedNode {
   }
 
   async #boot(run: NodeRun): Promise<void> {
-    const { world, network, etcd, slots, tuning } = this.#around;
+    const { world, network, etcd, slots, tuning, retention } = this.#around;
     const store = await openStore(this.disk);
     if (run.process.state === 'dead') return;
     run.store = store;
@@ -204,6 +212,7 @@ export class SimulatedNode {
         self: this.member,
         slots,
         ...tuning,
+        retention,
       },
       {
         runtime: run.process,
@@ -224,6 +233,7 @@ export class SimulatedNode {
     run.fanout.registry = core.routing;
     // An empty store learns of everything once more, in an order of its own.
     run.learned.clear();
+    run.heard.clear();
     this.#watch(run, core);
     await core.start();
     run.core = core;
@@ -261,6 +271,7 @@ export class SimulatedNode {
       onSubmitted: (operation) => registry.see(operation, `${this.id} (own)`),
       onStaged: (changes) => {
         noteLearned(run, changes);
+        noteHeard(run, changes, this);
         this.#around.onStaged(this, changes);
       },
       onDurable: ({ operation, changes }) => {
@@ -307,6 +318,16 @@ function noteLearned({ learned }: NodeRun, changes: readonly Change[]): void {
   for (const { key, before } of changes) {
     if (key[0] !== 'm' || before.length > 0) continue;
     if (!learned.has(key)) learned.set(key, learned.size);
+  }
+}
+
+function noteHeard({ heard }: NodeRun, changes: readonly Change[], node: SimulatedNode): void {
+  for (const { key, before, after } of changes) {
+    if (key[0] !== 'm' || before.length > 0) continue;
+    const message = after[0] && decodeMessage(after[0].value);
+    const channel = splitRowKey(key)!.parts[0] as ChannelKey;
+    if (!message || message.messageSeq <= floorAt(node, channel)) continue;
+    heard.add(sendKeyOf(channel, message.fromUid, message.clientMsgNo));
   }
 }
 

@@ -5,7 +5,9 @@ import { isClusterWell } from '../checks/calm.ts';
 import { lacksEffect } from '../checks/effects.ts';
 import type { SimulatedNode } from '../cluster/node.ts';
 import type { Simulation } from '../simulation.ts';
+import { logKey } from '../../../src/storage/layout.ts';
 import type { DamageState } from './layer-ledger.ts';
+import { isPutOut } from './retention.ts';
 
 /** A row that nobody wrote is put aside once three sweeps in a row and two looks at it agreed. */
 export const PUT_ASIDE_WITHIN_MS = 75_000;
@@ -122,10 +124,22 @@ export class DamageLedger {
   /** Its time is counted while every node is well: it takes the others to repair a row. */
   #stateOf(entry: Entered): DamageState {
     if (entry.healedMs !== undefined || this.#isHealed(entry)) return 'healed';
+    // Cut while it was lost: two passes of the audit, for a peer might still give it back.
+    if (this.#leavesLog(entry)) return 'held';
     return isClusterWell(this.#sim) ? 'damaged' : 'held';
   }
 
-  #isHealed({ kind, node, key, derivedKey }: Entered): boolean {
+  /** Log rows of what is absent by rule: nothing calls for them. */
+  #leavesLog({ node, key }: Entered): boolean {
+    return this.#sim.registry.writesOf(key).some(({ dot, entry }) => {
+      if (!isPutOut(this.#sim, key, [entry])) return false;
+      return node.has(logKey(dot.actor, dot.shard, dot.counter)) && node.peek(key)?.length === 0;
+    });
+  }
+
+  #isHealed(entered: Entered): boolean {
+    const { kind, node, key, derivedKey } = entered;
+    if (this.#leavesLog(entered)) return false;
     return this.#sim.nodes.every((each) => {
       const row = each.peek(key);
       if (!each.core || row === undefined) return false;

@@ -1,12 +1,14 @@
 import type { ChannelKey } from '../../core/ids.ts';
-import { floorOf, isBelowFloor } from '../../core/kinds/floor.ts';
+import { floorOf, type Floor } from '../../core/kinds/floor.ts';
 import { decodeMessage } from '../../core/kinds/message.ts';
+import { sendKeysOf } from '../../core/kinds/send-key.ts';
 import { SHARDS } from '../../core/placement.ts';
 import { EMPTY_ROW, type Row } from '../../core/row.ts';
 import {
   channelPrefix,
   floorKey,
   formatSeq,
+  messageKey,
   rangeEnd,
   sendKeyKey,
   shardPrefix,
@@ -16,11 +18,13 @@ import {
 import type { Log } from '../../observability/log.ts';
 import type { Runtime, Timer } from '../../runtime/port.ts';
 import type { Store } from '../../storage/port.ts';
+import type { Floors } from './floors.ts';
 import type { Change, Replica, ReplicaListener } from '../../storage/replica-port.ts';
 
 export interface PrunerOptions {
   readonly store: Store;
   readonly replica: Pick<Replica, 'read' | 'replaceRows'>;
+  readonly floors: Floors;
   readonly runtime: Runtime;
   readonly log: Pick<Log, 'warn'>;
   readonly delayMs?: number | undefined;
@@ -45,8 +49,9 @@ export class Pruner implements ReplicaListener {
   readonly #waiting = new Set<ChannelKey>();
   /** Some channel's floor may have been missed: all floors are looked at. */
   #all = true;
-  /** Whether any channel has a floor: while none has, nothing that comes is looked up. */
-  #any = false;
+  /** Channels whose send keys were all looked at in this run: none is, or came since, without its message. */
+  readonly #looked = new Set<ChannelKey>();
+  #aloneCame = 0;
   #timer: Timer | undefined;
   #state: 'stopped' | 'idle' | 'working' = 'stopped';
   #uncompacted = new Map<string, string>();
@@ -55,6 +60,10 @@ export class Pruner implements ReplicaListener {
 
   constructor(options: PrunerOptions) {
     this.#options = options;
+    options.floors.onLeftOver = (channel) => {
+      this.#looked.delete(channel);
+      this.#note(channel);
+    };
   }
 
   start(): void {
@@ -71,16 +80,36 @@ export class Pruner implements ReplicaListener {
 
   onDurable(): void {}
 
-  onStaged(changes: readonly Change[]): void {
+  onStaged(changes: readonly Change[], by: 'operation' | 'rows'): void {
+    const { floors } = this.#options;
     for (const { key, before, after } of changes) {
-      if (key[0] === 'f') {
-        this.#any = true;
-        this.#note(splitRowKey(key)!.parts[0] as ChannelKey);
-      } else if (this.#any && key[0] === 'm' && before.length === 0 && after.length > 0) {
-        const read = (wanted: RowKey): Row => this.#options.replica.read(wanted);
-        if (isBelowFloor(key, after, read)) this.#note(splitRowKey(key)!.parts[0] as ChannelKey);
+      if (key[0] === 'f') this.#note(splitRowKey(key)!.parts[0] as ChannelKey);
+      else if (before.length > 0 || after.length === 0) continue;
+      else if (key[0] === 'm') {
+        if (floors.isCut(key, after)) this.#note(splitRowKey(key)!.parts[0] as ChannelKey);
+      } else if (key[0] === 'i') {
+        // A message and its send key are one operation; what a peer has left of it may be the latter alone.
+        const isWhole = by === 'operation' && changes.some((change) => change.key[0] === 'm');
+        if (!isWhole) this.#sendKeyCame(key, after);
       }
     }
+  }
+
+  /** Where it came from its message may have been taken off already: then nothing here leads to it. */
+  #sendKeyCame(key: RowKey, row: Row): void {
+    const { floors } = this.#options;
+    const channel = splitRowKey(key)!.parts[0] as ChannelKey;
+    if (!this.#isAlone(channel, row)) return;
+    this.#aloneCame += 1;
+    this.#looked.delete(channel);
+    if (floors.isCut(key, row)) this.#note(channel);
+  }
+
+  #isAlone(channel: ChannelKey, row: Row): boolean {
+    const { replica } = this.#options;
+    return sendKeysOf(row).some(
+      ({ messageSeq, actor }) => replica.read(messageKey(channel, messageSeq, actor)).length === 0,
+    );
   }
 
   #note(channel: ChannelKey): void {
@@ -127,16 +156,22 @@ export class Pruner implements ReplicaListener {
     for await (const chunk of this.#options.store.scan({ gte: prefix, lt: rangeEnd(prefix) })) {
       for (const [key] of chunk) {
         if (this.#isStopped()) return;
-        this.#any = true;
+        this.#options.floors.note();
         await this.#prune(splitRowKey(key)!.parts[0] as ChannelKey);
       }
     }
   }
 
   async #prune(channel: ChannelKey): Promise<void> {
-    const { store, replica, runtime } = this.#options;
+    const { replica } = this.#options;
     const floor = floorOf(replica.read(floorKey(channel)));
     if (!floor) return;
+    await this.#pruneMessages(channel, floor);
+    if (!this.#looked.has(channel)) await this.#pruneSendKeys(channel);
+  }
+
+  async #pruneMessages(channel: ChannelKey, floor: Floor): Promise<void> {
+    const { store, runtime } = this.#options;
     const prefix = channelPrefix('m', channel);
     const range = { gte: prefix, lt: prefix + formatSeq(floor.seq + 1), limit: ROWS };
     while (!this.#isStopped()) {
@@ -160,21 +195,62 @@ export class Pruner implements ReplicaListener {
     }
   }
 
+  /** Those whose messages are not here: they came by themselves, or before a crash took the rest of the work. */
+  async #pruneSendKeys(channel: ChannelKey): Promise<void> {
+    const { store, replica, runtime, floors } = this.#options;
+    const prefix = channelPrefix('i', channel);
+    let gte = prefix;
+    const before = this.#aloneCame;
+    let alone = 0;
+    while (!this.#isStopped()) {
+      const startMs = runtime.clock.monotonicMs();
+      const keys: RowKey[] = [];
+      for await (const chunk of store.scan({ gte, lt: rangeEnd(prefix), limit: ROWS })) {
+        for (const [key] of chunk) keys.push(key as RowKey);
+      }
+      const gone = new Set(keys.filter((key) => floors.isCut(key, replica.read(key))));
+      for (const key of keys) {
+        if (!gone.has(key) && this.#isAlone(channel, replica.read(key))) alone += 1;
+      }
+      if (gone.size > 0) await this.#replace([...gone]);
+      if (keys.length < ROWS) {
+        // Those above the floor are for the next one.
+        if (alone === 0 && before === this.#aloneCame) this.#rememberLooked(channel);
+        return;
+      }
+      gte = `${keys.at(-1)!}\u0000`;
+      const restMs = REST_FACTOR * (runtime.clock.monotonicMs() - startMs);
+      await new Promise<void>((resolve) => {
+        runtime.timers.after(restMs, resolve);
+      });
+    }
+  }
+
+  #rememberLooked(channel: ChannelKey): void {
+    this.#looked.add(channel);
+    if (this.#looked.size <= (this.#options.channelsMax ?? CHANNELS_MAX)) return;
+    for (const oldest of this.#looked) {
+      this.#looked.delete(oldest);
+      break;
+    }
+  }
+
   /** In one tick: the send keys are those of the rows as they are. */
   #remove(channel: ChannelKey, keys: readonly RowKey[]): Promise<void> {
-    const { replica } = this.#options;
-    const read = (wanted: RowKey): Row => replica.read(wanted);
+    const { replica, floors } = this.#options;
     const gone = new Set<RowKey>(keys);
     for (const key of keys) {
-      const sent = sendKeyOf(channel, read(key));
-      if (sent && isBelowFloor(sent, read(sent), read)) gone.add(sent);
+      const sent = sendKeyOf(channel, replica.read(key));
+      if (sent && floors.isCut(sent, replica.read(sent))) gone.add(sent);
     }
     this.counters.messagesRemoved += keys.length;
+    return this.#replace([...gone]);
+  }
+
+  #replace(keys: readonly RowKey[]): Promise<void> {
+    const rows = keys.map((key) => [key, EMPTY_ROW] as const);
     return new Promise((resolve) => {
-      replica.replaceRows(
-        [...gone].map((key) => [key, EMPTY_ROW] as const),
-        resolve,
-      );
+      this.#options.replica.replaceRows(rows, resolve);
     });
   }
 

@@ -4,10 +4,12 @@ import { floorKey } from '../../core/row-key.ts';
 import type { Replica } from '../../storage/replica-port.ts';
 import { RetentionJudge, type JudgeOptions } from './judge.ts';
 import type { Retention, RetentionOptions, RetentionRule, RetentionState } from './port.ts';
+import type { Floors } from './floors.ts';
 import { Pruner } from './pruner.ts';
 
 export interface RetentionParts extends Omit<JudgeOptions, 'ruleOf' | 'checkEveryMs' | 'replica'> {
   readonly replica: Replica;
+  readonly floors: Floors;
 }
 
 const NO_RULE: RetentionRule = { ageMs: 0, bytesMax: 0 };

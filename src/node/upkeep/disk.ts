@@ -3,7 +3,7 @@ import type { Log } from '../../observability/log.ts';
 import type { Runtime } from '../../runtime/port.ts';
 import type { Store } from '../../storage/port.ts';
 import type { ReplicatedStore } from '../../storage/replica.ts';
-import { DiskAudit } from '../../storage/disk-audit.ts';
+import { DiskAudit, type AuditFloors } from '../../storage/disk-audit.ts';
 import { StoreSummary } from '../../storage/summary.ts';
 
 export interface UpkeepOptions {
@@ -18,6 +18,7 @@ export interface UpkeepParts {
   readonly runtime: Runtime;
   readonly log: Log;
   readonly repairs: RepairListener;
+  readonly floors?: AuditFloors | undefined;
 }
 
 /** What keeps a node's disk equal to what was written to it. */

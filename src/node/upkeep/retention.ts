@@ -1,5 +1,6 @@
 import type { Replicator } from '../../cluster/replication/replicator.ts';
 import type { MemberId } from '../../core/ids.ts';
+import type { Floors } from '../../messaging/retention/floors.ts';
 import { RetentionService } from '../../messaging/retention/retention.ts';
 import type { WriteGate } from '../../messaging/write-gate.ts';
 import type { ReplicatedStore } from '../../storage/replica.ts';
@@ -12,11 +13,12 @@ export function createRetention(
   parts: {
     readonly self: MemberId;
     readonly replica: ReplicatedStore;
+    readonly floors: Floors;
     readonly gate: WriteGate;
     readonly replicator: Replicator;
   },
 ): RetentionService {
-  const { self, replica, gate, replicator } = parts;
+  const { self, replica, floors, gate, replicator } = parts;
   const live = (): readonly MemberId[] =>
     replicator
       .peers()
@@ -24,6 +26,6 @@ export function createRetention(
       .map(({ member }) => member);
   const room = log.child({ room: 'retention' });
   return new RetentionService(retention, {
-    ...{ store, replica, gate, runtime, self, live, log: room },
+    ...{ store, replica, floors, gate, runtime, self, live, log: room },
   });
 }

@@ -8,6 +8,7 @@ import { encodeFloor, floorOf } from '../../../src/core/kinds/floor.ts';
 import { EMPTY_CONTEXT } from '../../../src/core/context.ts';
 import { channelPrefix, rangeEnd } from '../../../src/core/row-key.ts';
 import type { RetentionRule } from '../../../src/messaging/retention/port.ts';
+import { Floors } from '../../../src/messaging/retention/floors.ts';
 import { Pruner } from '../../../src/messaging/retention/pruner.ts';
 import { LevelStoreLocation } from '../../../src/storage/level-store.ts';
 import { ReplicatedStore } from '../../../src/storage/replica.ts';
@@ -200,10 +201,14 @@ test('the files of the store shrink', async (t) => {
   t.teardown(() => store.close());
   const replica = await ReplicatedStore.open({ store, runtime: testRuntime, log: silentLog });
   const node = await filledReplica(replica, 4_000);
-  const pruner = new Pruner({ store, replica, runtime: testRuntime, log: silentLog, delayMs: 1 });
+  const floors = new Floors(replica);
+  const pruner = new Pruner({
+    ...{ store, replica, floors, runtime: testRuntime, log: silentLog, delayMs: 1 },
+  });
   const size = (): number => sizeOf(folder);
   const full = size();
   t.true(full > 6_000_000, `${full} bytes`);
+  replica.addListener(floors);
   replica.addListener(pruner);
   pruner.start();
   t.teardown(() => pruner.stop());
