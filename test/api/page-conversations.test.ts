@@ -23,6 +23,7 @@ interface Model {
   recalled(event: object): void;
   insert(one: Known, message: object): boolean;
   confirm(one: Known, message: object, fields: object): void;
+  forgetOthers(listed: readonly object[]): void;
   list(): { readonly key: string }[];
 }
 
@@ -101,4 +102,25 @@ test('page: a recall counts once, takes the text from list and preview, and is n
   t.is(one.last?.text, '');
   model.recalled({ ...event, channelId: 'other' });
   t.is(model.list().length, 1);
+});
+
+test('a private chat that was deleted on another device goes; what is not sent yet, and groups, stay', (t) => {
+  const model = new Conversations('ann');
+  const [eve, dan] = ['eve', 'dan'].map((channelId) => ({ channelId, channelType: 1 }));
+  model.receive(said(1, eve));
+  model.receive(said(2, dan));
+  model.receive(said(3));
+  model.need('1/fay');
+  model.insert(model.need('1/dan'), { text: 'waits', own: true, no: 'x', rank: 9, timestamp: 1 });
+  model.forgetOthers([]);
+  t.deepEqual(
+    model
+      .list()
+      .map(({ key }) => key)
+      .toSorted(),
+    ['1/dan', '1/fay', '2/team'],
+  );
+  model.receive(said(4, eve));
+  model.forgetOthers([eve!]);
+  t.is(model.list().length, 4);
 });

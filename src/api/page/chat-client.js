@@ -98,21 +98,23 @@ export class ChatClient {
 
   /**
    * What there is, or what changed since a version, at most LIST_PAGES_MAX pages of it. Resolves with
-   * {conversations, version}, the newest first.
+   * {conversations, version, whole}, the newest first; `whole`: there was no more.
    */
   async conversations(since) {
     const conversations = [];
     let version;
+    let whole = false;
     let after = '';
     for (let page = 0; page < LIST_PAGES_MAX; page++) {
       const asked = { version: since, limit: LIST_PAGE, after };
       const answer = await this.#call('conversations', asked);
       version ??= answer.version;
       conversations.push(...answer.conversations);
-      if (!answer.more) break;
+      whole = !answer.more;
+      if (whole) break;
       after = answer.next;
     }
-    return { version, conversations: conversations.map(withLastRead) };
+    return { version, whole, conversations: conversations.map(withLastRead) };
   }
 
   /** Down from a number, 0 for the newest. Resolves with {messages, more, cutTo}, ascending. */

@@ -160,9 +160,13 @@ export class Chat {
   async #catchUp() {
     this.#conversations.renew();
     try {
+      const isBack = this.#version > 0;
       const { conversations, version } = await this.#client.conversations(this.#version);
       this.#version = version ?? 0;
       for (const conversation of conversations) this.#conversations.take(conversation);
+      // What changed since a version names nothing that went.
+      const all = isBack && (await this.#client.conversations(0));
+      if (all && all.whole) this.#conversations.forgetOthers(all.conversations);
     } catch {
       // Told by the state, where the connection ended; else the list is what it was.
     }

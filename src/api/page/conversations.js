@@ -66,6 +66,15 @@ export class Conversations {
     return one;
   }
 
+  /** Of the server's whole list: a private chat that it no longer names was deleted on another device. */
+  forgetOthers(listed) {
+    const named = new Set(listed.map(keyOf));
+    for (const [key, one] of this.#all) {
+      const isKept = !one.direct || named.has(key) || one.messages.some(({ seq }) => !seq);
+      if (!isKept && one.last?.seq) this.#all.delete(key);
+    }
+  }
+
   /** A live message; gives its conversation. */
   receive(message) {
     const one = this.need(keyOf(message));
