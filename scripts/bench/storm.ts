@@ -1,3 +1,6 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { Backoff } from '../../src/client/backoff.ts';
 import { HoldfastClient } from '../../src/client/client.ts';
@@ -20,21 +23,25 @@ const CHANNEL = 'storm';
 export async function benchStorm(count: number): Promise<Row[]> {
   const cluster = await startBenchCluster(3);
   const others = new Others(cluster);
+  let bystanders: ChildProcess | undefined;
   try {
     const [victim, ...left] = cluster.nodes;
     const clients = await connectMany(victim!.client, count - WITNESSES, 'user');
     const witnesses = await startWitnesses(cluster);
     await others.start();
+    bystanders = await startBystanders(cluster);
     await pause(5_000);
     const killedMs = performance.now();
-    others.mark();
+    bystanders.send('mark');
     const back = clients.map((client, i) =>
       comeBack(client, { ports: left.map(({ client: port }) => port), uid: `user${i}` }),
     );
     await victim!.process.stop('SIGKILL');
     const durations = (await Promise.all(back)).map((atMs) => atMs - killedMs);
     await waitFor('the witnesses are back', () => witnesses.every((one) => one.isConnected()));
-    const latencies = others.sinceMark();
+    const reported = once(bystanders, 'message') as Promise<[number[]]>;
+    bystanders.send('report');
+    const [latencies] = await reported;
     await others.stop();
     await waitFor(
       'all has come',
@@ -64,8 +71,18 @@ export async function benchStorm(count: number): Promise<Row[]> {
       },
     ];
   } finally {
+    if (bystanders?.connected) bystanders.disconnect();
     await cluster.stop();
   }
+}
+
+/** Clients of the nodes that stay, see storm-others.ts. */
+async function startBystanders({ nodes }: BenchCluster): Promise<ChildProcess> {
+  const ports = nodes.slice(1).map(({ client }) => String(client));
+  const file = fileURLToPath(new URL('storm-others.ts', import.meta.url));
+  const child = fork(file, ports, { execArgv: ['--import=tsx'] });
+  await once(child, 'message');
+  return child;
 }
 
 /** When it was connected again. */
@@ -125,7 +142,6 @@ async function startWitnesses({ nodes }: BenchCluster): Promise<readonly Witness
 class Others {
   readonly acknowledged = new Set<string>();
   readonly #cluster: BenchCluster;
-  #latencies: number[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(cluster: BenchCluster) {
@@ -137,11 +153,6 @@ class Others {
     const reader = await EasySocket.connect(other!.client, 'reader');
     reader.subscribe(CHANNEL);
     await waitFor('the reader has subscribed', () => reader.replies === 1);
-    reader.onMessage = (frame) => {
-      const at = frame.indexOf('"payload":"') + 11;
-      const text = frame.toString('latin1', at, frame.indexOf(34, at));
-      this.#latencies.push(performance.now() - Number(Buffer.from(text, 'base64').toString()));
-    };
     const writer = await EasySocket.connect(one!.client, 'writer');
     const waiting: string[] = [];
     // Answers come in the order of the questions.
@@ -162,14 +173,6 @@ class Others {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await pause(2_000);
-  }
-
-  mark(): void {
-    this.#latencies = [];
-  }
-
-  sinceMark(): readonly number[] {
-    return this.#latencies;
   }
 
   missing({ heard }: Witness): number {

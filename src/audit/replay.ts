@@ -8,10 +8,13 @@ export interface ReplayOptions {
   readonly index: Pick<AuditedIndex, 'sessionsOf' | 'entryOf' | 'verdict' | 'restore'>;
   readonly missed: MissedMessages;
   readonly messages: MessageReader;
-  /** HLC of the oldest live subscription of the entry: nothing older than it was owed. */
+  /** HLC since when the entry has been subscribed without a break: nothing older than it was owed. */
   readonly subscribedAt: (entry: Entry) => number;
   /** HLC of a wall clock, milliseconds since 1970. */
   readonly hlcOf: (wallMs: number) => number;
+  /** What a session that came back a moment ago had missed of the channel before; empty for others. */
+  readonly missedBefore?:
+    ((session: RoutedSession, channel: ChannelKey) => readonly Delivery[]) | undefined;
   readonly log: Pick<Log, 'error'>;
   /** Brought to one session by one replay; what is older stays in the history. */
   readonly messagesMax?: number | undefined;
@@ -91,6 +94,7 @@ export class Replay {
     const replayedBefore = this.replayed;
     // Of a session that was joined for a while, what is older than the log might come twice.
     let mayBeOlder = since === undefined;
+    let isFirst = true;
     for (;;) {
       if (!this.#isOwed(entry)) return;
       const sessions = index.sessionsOf(uid);
@@ -99,6 +103,9 @@ export class Replay {
       const { deliveries, complete } = missed.since(channel, after);
       const until = missed.count;
       const older = !complete && mayBeOlder;
+      const resumed = isFirst ? sessions.filter((one) => (since ?? 0) <= one.deliveriesBefore) : [];
+      if (complete) for (const one of resumed) this.#resume(one, channel, deliveries);
+      isFirst = false;
       if (deliveries.length === 0 && !older) break;
       mayBeOlder = false;
       const wanted = deliveries.slice(-this.#messagesMax);
@@ -114,6 +121,20 @@ export class Replay {
     }
     if (this.replayed > replayedBefore) this.gaps += 1;
     index.restore(channel, uid);
+  }
+
+  /** It came back while it was not joined: what it had missed by then was not among what it was sent. */
+  #resume(session: RoutedSession, channel: ChannelKey, since: readonly Missed[]): void {
+    const { missedBefore } = this.#options;
+    if (!missedBefore || !session.resumedFrom) return;
+    const later = new Set(since.map(({ messageSeq }) => messageSeq));
+    let prevSeq = 0;
+    for (const delivery of missedBefore(session, channel)) {
+      if (later.has(delivery.message.messageSeq)) continue;
+      session.deliver({ ...delivery, prevSeq });
+      prevSeq = delivery.message.messageSeq;
+      this.replayed += 1;
+    }
   }
 
   /** False where somebody else has joined it meanwhile, where it was removed, or nobody is here. */

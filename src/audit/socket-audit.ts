@@ -35,6 +35,7 @@ export class SocketAudit {
   readonly #walk: PacedWalk<Uid>;
   #young: { readonly session: RoutedSession; readonly dueMs: number }[] = [];
   #timer: Timer | undefined;
+  #isChecking = false;
   readonly #fruitless = new Map<ChannelKey, number>();
 
   constructor(options: SocketAuditOptions) {
@@ -77,9 +78,15 @@ export class SocketAudit {
   checkChannel(channel: ChannelKey): void {
     const { index, runtime } = this.#options;
     const nowMs = runtime.clock.monotonicMs();
-    if (nowMs < (this.#fruitless.get(channel) ?? 0)) return;
+    // What is put back here may find that the count still differs: the rest is on its way.
+    if (this.#isChecking || nowMs < (this.#fruitless.get(channel) ?? 0)) return;
     let repaired = 0;
-    for (const uid of index.users()) repaired += this.#checkEntry(channel, uid);
+    this.#isChecking = true;
+    try {
+      for (const uid of index.users()) repaired += this.#checkEntry(channel, uid);
+    } finally {
+      this.#isChecking = false;
+    }
     if (index.recount(channel)) {
       repaired += 1;
       if (repaired === 1) this.#report({ action: 'rebuilt', cause: 'count-wrong', channel });

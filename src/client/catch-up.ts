@@ -22,6 +22,7 @@ interface ChannelAnswer {
   readonly channelType: number;
   readonly status: string;
   readonly count?: number;
+  readonly cut?: number;
   readonly cursor?: string;
   readonly reason?: string;
 }
@@ -59,9 +60,10 @@ export class CatchUp {
     const named = snapshot
       ? state.positions().map((one) => ({ ...one, status: 'snapshot', reason: snapshot }))
       : channels;
-    let replayed = 0;
+    let [replayed, cut] = [0, 0];
     for (const { channelId, channelType, status, ...how } of named as readonly ChannelAnswer[]) {
       replayed += how.count ?? 0;
+      cut += how.cut ?? 0;
       if (status !== 'paged' && status !== 'snapshot') continue;
       inbox.hold(nameOf(channelId, channelType));
       this.#owed.push({ channelId, channelType, cursor: how.cursor, reason: how.reason ?? '' });
@@ -69,7 +71,7 @@ export class CatchUp {
     const snapshots = this.#owed
       .filter(({ cursor }) => cursor === undefined)
       .map(({ channelId, channelType, reason }) => ({ channelId, channelType, reason }));
-    return { live, replayed, paged: this.#owed.length - snapshots.length, snapshots };
+    return { live, replayed, cut, paged: this.#owed.length - snapshots.length, snapshots };
   }
 
   /** Rejects where the connection ends: everything is owed still, and the next one begins again. */

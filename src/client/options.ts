@@ -56,6 +56,8 @@ export interface Resumed {
   readonly live: number;
   /** Messages that come with the connection. */
   readonly replayed: number;
+  /** Messages that were missed and are gone for good, because retention took them; as far as the node knows. */
+  readonly cut: number;
   /** Channels that are being fetched page by page. */
   readonly paged: number;
   /** Fetched from the history, by the numbers: older messages that came late are not among these. */

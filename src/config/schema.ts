@@ -91,7 +91,7 @@ const storage = field.section({
   group_wait_ms: field.milliseconds(0, 1000).default(1),
   group_bytes: field.bytes(KB, 16 * MB).default(64 * KB),
   cache_bytes: field.bytes(MB, 64 * KB * MB).default(16 * MB),
-  write_buffer_bytes: field.bytes(MB, KB * MB).default(8 * MB),
+  write_buffer_bytes: field.bytes(MB, KB * MB).default(16 * MB),
   staged_bytes_max: field.bytes(64 * KB, KB * MB).default(32 * MB),
 });
 

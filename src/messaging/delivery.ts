@@ -47,6 +47,8 @@ export class Delivery {
   readonly #received = new Map<string, Applied>();
   /** Delivered already, not on disk yet. */
   readonly #ahead = new Set<string>();
+  /** Messages that were absent by rule when they came. */
+  readonly #late = new WeakSet<Change>();
   readonly #messageIds: DeliveryOptions['messageIds'];
   /** What went out of what is stored, in its order. */
   readonly log = new DeliveryLog();
@@ -72,6 +74,16 @@ export class Delivery {
   /** Bounded by the operations that wait for the disk. */
   expect(operation: Operation, outgoing: Outgoing): void {
     this.#outgoing.set(nameOf(operation), outgoing);
+  }
+
+  /** In the tick of the staging: what is cut between that and the disk has come in time, and is told. */
+  onStaged(changes: readonly Change[]): void {
+    const { isCut } = this.#options;
+    if (!isCut) return;
+    for (const change of changes) {
+      if (change.key[0] !== 'm' || change.before.length > 0) continue;
+      if (isCut(change.key, change.after)) this.#late.add(change);
+    }
   }
 
   /** A peer's operation that was staged and is not on disk yet. */
@@ -112,7 +124,7 @@ export class Delivery {
       if (!own) this.#messageIds?.observe(message.messageId);
       if (change.restored) continue;
       // Sessions here had it before it was cut, or it is too late.
-      if (!own && this.#options.isCut?.(change.key, change.after)) continue;
+      if (!own && this.#late.has(change)) continue;
       if (!own && isRepeat(channel, message, changes)) continue;
       if (!operation && this.#isCopy(channel, { message, actor: entry.actor }, changes)) continue;
       this.#deliverStored(channel, entry, { message, exceptSession: outgoing?.exceptSession });

@@ -9,7 +9,7 @@ import type { Conversations } from './conversations/port.ts';
 import type { History } from './history/port.ts';
 import type { Moderation } from './moderation/port.ts';
 import type { Recalls } from './recall/port.ts';
-import type { Resumes } from './resume/port.ts';
+import type { ResumedFrom, Resumes } from './resume/port.ts';
 
 /** Who asks, for permissions and the operation log. */
 export type Cause = 'client' | 'http' | 'admin' | 'system';
@@ -178,6 +178,8 @@ export interface RoutedSession {
   deliver(delivery: Delivery): void;
   /** What this node had delivered before the session was attached; the registry writes it. */
   deliveriesBefore: number;
+  /** Of one that came back a moment ago: what it came with, for a channel that it joins too late. */
+  readonly resumedFrom?: ResumedFrom | undefined;
   /** Ends the session because another device took its place (reason 12) or an operator asked. */
   kick(reason: ReasonCode, text: string): void;
 }

@@ -13,8 +13,16 @@ import {
 import type { Store } from '../storage/port.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
 import type { OnlineDevice, RoutedSession, SessionRegistry } from './port.ts';
-import { countOf, hasValue, withValue, withoutValue, type FewOrMany } from './few-or-many.ts';
+import {
+  countOf,
+  hasValue,
+  sumOf,
+  withValue,
+  withoutValue,
+  type FewOrMany,
+} from './few-or-many.ts';
 import type { Presence } from './presence.ts';
+import { SharedTexts } from './shared-texts.ts';
 
 export interface RoutingIndexOptions {
   readonly store: Store;
@@ -49,7 +57,6 @@ interface LiveUser {
   loading: Promise<void> | undefined;
 }
 
-const RECENT_CHANNELS = 1024;
 /** Of the last entries that were taken away: when, in deliveries of this node. */
 const LEFT_MAX = 4_096;
 const NOBODY: readonly RoutedSession[] = [];
@@ -68,7 +75,7 @@ export class RoutingIndex implements SessionRegistry {
   /** Users some of whose channels were left out; each is told of once while connected. */
   readonly #overLimit = new Set<Uid>();
   /** The same text as in `#channels` for channels of many, so that each user does not hold a copy. */
-  readonly #recent: (ChannelKey | undefined)[] = Array.from({ length: RECENT_CHANNELS });
+  readonly #recent = new SharedTexts<ChannelKey>(1024);
 
   readonly #left = new Map<string, number>();
 
@@ -188,15 +195,20 @@ export class RoutingIndex implements SessionRegistry {
 
   /** Counts the channel's sessions again; true where the kept number was wrong. */
   recount(channel: ChannelKey): boolean {
-    let count = 0;
-    for (const { sessions, channels } of this.#users.values()) {
-      if (hasValue(channels, channel)) count += sessions.length;
-    }
+    const count = this.#count(channel);
     if (count === this.sessionsIn(channel)) return false;
     if (count > 0 && !this.#channels.has(channel)) this.#options.presence.wants(channel);
     if (count > 0) this.#channels.set(channel, count);
     else this.#released(channel, this.sessionsIn(channel));
     return true;
+  }
+
+  #count(channel: ChannelKey): number {
+    let count = 0;
+    for (const { sessions, channels } of this.#users.values()) {
+      if (hasValue(channels, channel)) count += sessions.length;
+    }
+    return count;
   }
 
   /** Joins what the disk says and the index lacks. */
@@ -261,12 +273,16 @@ export class RoutingIndex implements SessionRegistry {
   }
 
   /** `merged`: the row came with a merge of rows and not by an operation. */
-  onChange({ key, after }: Change, merged?: 'merged'): void {
+  onChange({ key, before, after }: Change, merged?: 'merged'): void {
     if (this.#users.size === 0) return;
     const kind = key[0];
     if (kind === 's') {
       const { channel, uid } = pairOf(key);
-      this.#update(channel, uid, { row: after, merged });
+      // Who subscribes again and is not joined: taken out behind the index's back, or never told of.
+      const isOwed = isLive(before) && this.entryOf(channel, uid) === 'absent';
+      if (isOwed && !this.sumFits(uid) && this.#routes(channel, uid, after))
+        this.putBack(channel, uid);
+      this.#update(channel, uid, { row: after, merged: isOwed ? 'merged' : merged });
     } else if (kind === 'd') {
       const [channel, scope, , uid] = splitRowKey(key)!.parts;
       if (scope === 'u') this.#update(channel as ChannelKey, uid as Uid);
@@ -338,9 +354,10 @@ export class RoutingIndex implements SessionRegistry {
   putBack(channel: ChannelKey, uid: Uid): void {
     const user = this.#users.get(uid);
     if (!user || hasValue(user.channels, channel)) return;
-    user.channels = withValue(user.channels, this.#shared(channel, hash32(channel)));
+    user.channels = withValue(user.channels, this.#recent.of(channel, hash32(channel)));
     for (const session of user.sessions) session.join(channel);
-    this.recount(channel);
+    // Others may be out in the same way: a count that is made to fit would hide them until they miss something.
+    if (this.#count(channel) !== this.sessionsIn(channel)) this.putRight(channel);
   }
 
   #leftOut(uid: Uid): void {
@@ -352,7 +369,7 @@ export class RoutingIndex implements SessionRegistry {
   #join(uid: Uid, user: LiveUser, channel: ChannelKey): void {
     if (this.#left.size > 0) this.#left.delete(`${channel}\n${uid}`);
     const hash = hash32(channel);
-    user.channels = withValue(user.channels, this.#shared(channel, hash));
+    user.channels = withValue(user.channels, this.#recent.of(channel, hash));
     user.sum = (user.sum + hash) | 0;
     const sessions = this.sessionsIn(channel);
     this.#channels.set(channel, sessions + user.sessions.length);
@@ -369,15 +386,6 @@ export class RoutingIndex implements SessionRegistry {
     this.#released(channel, user.sessions.length);
   }
 
-  /** One text for equal channels that were joined not long ago. */
-  #shared(channel: ChannelKey, hash: number): ChannelKey {
-    const slot = hash % RECENT_CHANNELS;
-    const recent = this.#recent[slot];
-    if (recent === channel) return recent;
-    this.#recent[slot] = channel;
-    return channel;
-  }
-
   #released(channel: ChannelKey, sessions: number): void {
     const left = this.sessionsIn(channel) - sessions;
     if (left > 0) {
@@ -387,10 +395,4 @@ export class RoutingIndex implements SessionRegistry {
     this.#channels.delete(channel);
     this.#options.presence.wantsNoMore(channel);
   }
-}
-
-function sumOf(channels: Iterable<ChannelKey>): number {
-  let sum = 0;
-  for (const channel of channels) sum = (sum + hash32(channel)) | 0;
-  return sum;
 }

@@ -193,7 +193,8 @@ export async function createNodeCore(
   );
   const sessions: SessionUpkeep = createSessionUpkeep(options.auditPace ?? 1, {
     ...{ index: routing, deliveries: parts.delivery.log, store: ports.store, replica },
-    ...{ repairs, runtime, log, repairKeys: (keys) => sweeps.ask(keys) },
+    ...{ repairs, runtime, log, resumes: parts.services.resumes },
+    repairKeys: (keys) => sweeps.ask(keys),
   });
   replica.addListener(tellInOrder({ ...parts, routing, replicator, listener }));
   const { sweep: limits, forgetAfterMs } = options;

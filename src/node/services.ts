@@ -62,6 +62,7 @@ export function tellInOrder(parts: {
   const { permissions, routing, delivery, notices, copies, replicator, listener } = parts;
   return {
     onSubmitted: () => {},
+    onStaged: (changes) => delivery.onStaged(changes),
     onReceived: (applied) => delivery.onReceived(applied),
     onDurable(applied) {
       for (const change of applied.changes) {

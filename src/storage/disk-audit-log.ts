@@ -71,9 +71,13 @@ function findLost(ground: AuditGround, unequal: Buckets): Promise<boolean> {
     const isSucceeded = row.some(({ context }) =>
       contextCovers(context, place.actor, place.counter),
     );
-    if (isSucceeded || (row.length === 0 && ground.isPutOut(key, place))) {
+    if (isSucceeded) {
       // Its row was lost before the successor came, which would have taken the log row with it.
-      store.stage([{ key: text, value: undefined }]);
+      store.stage([{ key: text }]);
+      ground.repaired('log-row-left-over', key);
+    } else if (row.length === 0 && ground.isPutOut(key, place)) {
+      // What is left of a damaged row goes too: nobody could read from it that it is cut.
+      store.stage([{ key: text }, ...(store.get(key) ? [{ key }] : [])]);
       ground.repaired('log-row-left-over', key);
     } else {
       ground.doubt(key, 'row-lost');
@@ -105,7 +109,9 @@ function addMissing(ground: AuditGround, unequal: Buckets): Promise<boolean> {
       if (known?.ok && known.row.key === key) continue;
       // The scan may be older than the row.
       if (!hasDot(replica.read(key), actor, counter)) continue;
-      if (!replica.covers({ actor, shard, from: counter, to: counter })) {
+      // One dot in two rows: one of them is fabricated, and the other members know which.
+      const isElsewhere = known?.ok && hasDot(replica.read(known.row.key), actor, counter);
+      if (isElsewhere || !replica.covers({ actor, shard, from: counter, to: counter })) {
         ground.doubt(key, 'row-unknown');
         continue;
       }

@@ -7,7 +7,7 @@ import type { Log } from '../observability/log.ts';
 import type { Runtime } from '../runtime/port.ts';
 import { checkLog } from './disk-audit-log.ts';
 import { checkReverse } from './disk-audit-reverse.ts';
-import { logKey } from './layout.ts';
+import { factKey, logKey } from './layout.ts';
 import type { Store } from './port.ts';
 import type { Replica } from './replica-port.ts';
 import type { Pace } from './summary-scan.ts';
@@ -74,21 +74,31 @@ const TOLD_MAX = 10_000;
 /** The peers are not asked for the same row again before. */
 const DOUBT_AGAIN_MS = 1_000;
 const RETRY_MS = 5_000;
+/** Unreadable rows that are kept for the operator; then the oldest one goes. */
+const ASIDE_MAX = 100;
 const HURRY_POLL_MS = 100;
 
 /**
  * Reads the whole store again and again, slowly, and compares what must agree: rows with their
  * checksums, the sums in memory with the rows, reverse rows and log rows with the rows. Derived rows
- * are put right at once, in the direction of the rows. A row itself is never touched: it goes to
- * `onDoubtful`, for the peers know what it was, and until then it is as if it was not there.
+ * are put right at once, in the direction of the rows. A row itself is never touched, but for a damaged one that
+ * is absent by rule: it goes to `onDoubtful`, for the peers know what it was, and until then it is as if it was not there.
  */
 export class DiskAudit {
   /** Takes keys of rows that peers have to be asked about; by default nobody. */
   onDoubtful: (keys: readonly RowKey[]) => void = () => {};
+  /** Those of the keys that no other member knows anything of; by default, and while one is silent, none. */
+  unknownElsewhere: (keys: readonly RowKey[]) => Promise<readonly RowKey[]> = () =>
+    Promise.resolve([]);
   readonly #options: DiskAuditOptions;
   readonly #abort = new AbortController();
   readonly #told = new Map<RowKey, number>();
   readonly #doubts = new Set<RowKey>();
+  /** Damaged rows, and after how many whole passes each was met first. */
+  readonly #damaged = new Map<RowKey, number>();
+  /** What the log has named in this pass of the rows that are not what was written. */
+  readonly #named = new Set<RowKey>();
+  #aside = 0;
   /** Somebody waits for a whole pass: no rests, and no pace but the share of the core. */
   #hurried = 0;
   #wake: () => void = () => {};
@@ -105,7 +115,10 @@ export class DiskAudit {
       onSubmitted: () => {},
       onDurable: ({ changes }) => {
         if (this.#told.size === 0) return;
-        for (const { key, after } of changes) if (after.length > 0) this.#told.delete(key);
+        for (const { key } of changes) {
+          this.#told.delete(key);
+          this.#damaged.delete(key);
+        }
       },
       onDamaged: (key) => this.#onDamaged(key),
     });
@@ -183,6 +196,7 @@ export class DiskAudit {
     const { summary } = this.#options;
     const perRowMs = Math.min(PER_ROW_MS_MAX, passMs / Math.max(this.#rowsExpected(), 1));
     this.#rowsOfPass = 0;
+    this.#named.clear();
     this.#passFromMs = this.#options.runtime.clock.monotonicMs();
     const pace: Pace = (rows, busyMs) => {
       this.#rowsOfPass += rows;
@@ -198,6 +212,7 @@ export class DiskAudit {
     const ground = this.#ground(pace);
     const whole = (await checkReverse(ground)) && (await checkLog(ground));
     if (!whole) return;
+    await this.#putAsideUnknown();
     this.#rowsOfLastPass = this.#rowsOfPass;
     this.#passes += 1;
     this.#verifiedMs = this.#passFromMs;
@@ -209,7 +224,10 @@ export class DiskAudit {
       ...{ store, replica, runtime, summary, pace },
       closePace: (_rows, busyMs) => busyMs * (1 / SHARE_MAX - 1),
       signal: this.#abort.signal,
-      doubt: (key, cause) => this.#doubt(key, cause),
+      doubt: (key, cause) => {
+        if (this.#damaged.has(key)) this.#named.add(key);
+        this.#doubt(key, cause);
+      },
       repaired: (cause, key) => this.#tell({ cause, action: 'rebuilt', key }),
       isPutOut: (key, written) => this.#isPutOut(key, written),
     };
@@ -240,9 +258,34 @@ export class DiskAudit {
     const parts = splitRowKey(key);
     if (!parts) return;
     const isNew = !this.#told.has(key as RowKey);
+    if (!this.#damaged.has(key as RowKey) && this.#damaged.size < TOLD_MAX)
+      this.#damaged.set(key as RowKey, this.#passes);
     this.#doubt(key as RowKey, 'row-damaged');
     // The sums still count what the row was; a write to it would not take that away.
     if (isNew) this.#options.summary.rebuildSoon(parts.shard);
+  }
+
+  /**
+   * Bytes that cannot be read, under a key that neither this log nor any other member has ever heard of: no write of
+   * anybody. They go aside, for the operator, or the disk would never again be what its sums say.
+   */
+  async #putAsideUnknown(): Promise<void> {
+    const { store, replica, summary } = this.#options;
+    const asked = [...this.#damaged].flatMap(([key, met]) =>
+      met < this.#passes && !this.#named.has(key) ? [key] : [],
+    );
+    if (asked.length === 0) return;
+    const unknown = await this.unknownElsewhere(asked.slice(0, DOUBTS_MAX)).catch(() => []);
+    for (const key of unknown) {
+      const bytes = store.get(key);
+      if (!bytes || replica.decode(key, bytes).ok || !this.#damaged.delete(key)) continue;
+      const name = `quarantine/damaged/${this.#aside++ % ASIDE_MAX}`;
+      const value = new TextEncoder().encode(JSON.stringify({ key, bytes: Array.from(bytes) }));
+      store.stage([{ key }, { key: factKey(name), value }]);
+      this.#told.delete(key);
+      summary.rebuildSoon(splitRowKey(key)!.shard);
+      this.#tell({ cause: 'row-damaged', action: 'quarantined', key });
+    }
   }
 
   #doubt(key: RowKey, cause: DoubtCause): void {

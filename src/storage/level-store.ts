@@ -5,6 +5,7 @@ import { GroupCommit } from './group-commit.ts';
 import { makeLevelDatabase, type LevelDatabase } from './level-database.ts';
 import { scanMerged, CHUNK_ROWS_MAX, type DiskRange, type DiskRows } from './overlay.ts';
 import type { KeyValue, Mutation, ScanRange, Store, StoreLocation, StoreStatus } from './port.ts';
+import { ReadTurns } from './read-turns.ts';
 import {
   asidePath,
   damaged,
@@ -53,6 +54,8 @@ const PORTION_BYTES = 256 * 1024;
  * at once, the few rows of each user who connects would hold 64 KB.
  */
 const FIRST_ROWS = 16;
+/** Twice the threads that do the work: there is always a next one, and a write waits for few. */
+const READS_AT_ONCE = 8;
 /** Sorts before every key; its deletion is what an `interval` flush writes when there is nothing else. */
 const SYNC_KEY = '\u0000';
 
@@ -68,7 +71,7 @@ export class LevelStoreLocation implements StoreLocation {
       groupWaitMs: 1,
       groupBytes: 64 * 1024,
       cacheBytes: 8 * 1024 * 1024,
-      writeBufferBytes: 8 * 1024 * 1024,
+      writeBufferBytes: 16 * 1024 * 1024,
       retryMinMs: 100,
       retryMaxMs: 5_000,
       makeDatabase: makeLevelDatabase,
@@ -121,6 +124,7 @@ interface Compactable {
 class LevelStore implements Store {
   readonly #settings: Settings;
   readonly #commit: GroupCommit;
+  readonly #turns = new ReadTurns(READS_AT_ONCE);
   readonly #database: LevelDatabase;
   /** After a failed write LevelDB refuses all others until it is opened again. */
   #broken = false;
@@ -180,6 +184,8 @@ class LevelStore implements Store {
     const source = {
       groups: () => this.#commit.groups(),
       read: (part: DiskRange) => this.#read(part),
+      turn: () => this.#turns.turn(),
+      done: () => this.#turns.done(),
       readable: (error: unknown) => this.#readable(error),
     };
     return scanMerged(source, range);

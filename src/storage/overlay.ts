@@ -25,6 +25,9 @@ export interface ScanSource {
    * looked at in the same tick, and a group between the two would be missed.
    */
   read(range: DiskRange): Promise<DiskRows> | DiskRows;
+  /** Before each read: resolves when it may begin, undefined for at once. `done` follows each, whatever became of it. */
+  turn?(): Promise<void> | undefined;
+  done?(): void;
   /** After a failed read: resolves when reading again may succeed; undefined where it would not. */
   readable?(error: unknown): Promise<void> | undefined;
 }
@@ -59,6 +62,8 @@ async function readPortion(
   range: DiskRange,
 ): Promise<DiskRows & { readonly staged: KeyValue[] }> {
   for (let reads = 1; ; reads++) {
+    const turn = source.turn?.();
+    if (turn) await turn;
     const staged = stagedIn(source.groups(), range.gte, range.lt);
     try {
       return { staged, ...(await source.read(range)) };
@@ -66,6 +71,8 @@ async function readPortion(
       const readable = reads < READS_MAX ? source.readable?.(error) : undefined;
       if (!readable) throw error;
       await readable;
+    } finally {
+      source.done?.();
     }
   }
 }

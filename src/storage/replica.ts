@@ -207,9 +207,10 @@ export class ReplicatedStore implements Replica {
 
   #replace(changes: readonly Change[], onDurable: Callback): void {
     const mutations: Mutation[] = [];
+    const isElsewhere = (key: RowKey, dot: Dot): boolean => (this.keyOf(dot) ?? key) !== key;
     for (const change of changes) {
       for (const { hlc } of change.after) this.#hlc = Math.max(this.#hlc, hlc);
-      addReplacement({ mutations, contexts: this.#contexts }, change);
+      addReplacement({ mutations, contexts: this.#contexts, isElsewhere }, change);
     }
     this.#store.stage(this.#marks.noted(changes, mutations), () => {
       this.#tell((listener) => listener.onDurable({ changes, own: false }));

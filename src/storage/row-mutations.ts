@@ -1,4 +1,4 @@
-import type { DotRange } from '../core/dot.ts';
+import type { Dot, DotRange } from '../core/dot.ts';
 import { KINDS, kindOf } from '../core/kinds.ts';
 import { entryOf, type Operation, type Write } from '../core/operation.ts';
 import { hasDot, isLive, mergeRows, type Row } from '../core/row.ts';
@@ -62,15 +62,18 @@ export function mergeOperation(operation: Operation, { contexts, read }: MergeGr
 export interface MutationsOut {
   readonly mutations: Mutation[];
   readonly contexts: ClosedContexts;
+  /** True of a dot that the log names for another row: its log row stays. By default none is. */
+  readonly isElsewhere?: ((key: RowKey, dot: Dot) => boolean) | undefined;
 }
 
 /** The row, the log rows of what it lost, and the reverse row of a subscription. */
 function addRowMutations(out: MutationsOut, change: Change, shard: number): void {
-  const { mutations, contexts } = out;
+  const { mutations, contexts, isElsewhere } = out;
   const { key, before, after } = change;
   mutations.push({ key, value: after.length > 0 ? encodeRow(key, after, contexts) : undefined });
   for (const { actor, counter } of before) {
-    if (!hasDot(after, actor, counter)) mutations.push({ key: logKey(actor, shard, counter) });
+    if (hasDot(after, actor, counter) || isElsewhere?.(key, { actor, shard, counter })) continue;
+    mutations.push({ key: logKey(actor, shard, counter) });
   }
   if (key[0] !== 's') return;
   const { channel, uid } = pairOf(key);

@@ -68,7 +68,7 @@ export function decodeEvent(bytes: Uint8Array): OutboxEvent | undefined {
 export function readEvent(fields: unknown): OutboxEvent | undefined {
   if (!Array.isArray(fields) || fields.length < 6) return undefined;
   const [id, type, author, atMs, kind, about, replayed] = fields as readonly unknown[];
-  const known = WEBHOOK_EVENTS[type as number];
+  const known = typeof type === 'number' ? WEBHOOK_EVENTS[type] : undefined;
   const actor = parseActorId(author);
   if (!isEventId(id) || known === undefined || !actor.ok) return undefined;
   if (typeof atMs !== 'number' || !Number.isFinite(atMs) || typeof about !== 'string') {

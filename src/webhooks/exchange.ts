@@ -323,7 +323,7 @@ export class Exchange {
     return (body as readonly unknown[]).slice(0, ITEMS_MAX).flatMap((part) => {
       if (!Array.isArray(part)) return [];
       const [endpoint, type, items] = part as readonly unknown[];
-      const known = WEBHOOK_EVENTS[type as number];
+      const known = typeof type === 'number' ? WEBHOOK_EVENTS[type] : undefined;
       if (typeof endpoint !== 'string' || known === undefined || !Array.isArray(items)) return [];
       const lane = this.#options.outbox.laneOf(endpoint, known);
       return lane ? [{ lane, items: items.slice(0, ITEMS_MAX) }] : [];

@@ -73,10 +73,17 @@ test('bad pages and tokens are refused by name', async (t) => {
   await fill(started, 1, 10);
   const { client } = started;
   const [page] = await collect(client.listSubscriptions({ pageSize: 4, pagesMax: 1 }));
+  const g0 = { channelId: 'g0', channelType: 2 };
+  const [ofG0] = await collect(client.listSubscriptions({ channel: g0, pageSize: 4, pagesMax: 1 }));
+  t.not(ofG0!.nextPageToken, '');
   const cases = [
     ['page_size', { pageSize: 1_001 }],
     ['page_token', { pageToken: 'nonsense' }],
     ['page_token', { pageToken: page!.nextPageToken, uid: 'u0001' }],
+    [
+      'page_token',
+      { pageToken: ofG0!.nextPageToken, channel: { channelId: 'g1', channelType: 2 } },
+    ],
     ['uid', { uid: 'a#b' }],
     ['channel.channel_id', { channel: { channelId: '', channelType: 2 } }],
     ['channel.channel_type', { channel: { channelId: 'g', channelType: 0 } }],

@@ -2,6 +2,7 @@ import test from 'ava';
 import type { Repair } from '../../src/audit/port.ts';
 import { reverseKey, subscriptionKey } from '../../src/core/row-key.ts';
 import { group as channel, uid } from '../support/ids.ts';
+import { RecordingSession } from '../support/lone-core.ts';
 import { startVirtualCore, texts } from './virtual-core.ts';
 
 const group = channel('g');
@@ -36,6 +37,18 @@ test('S2-3 S2-6 an entry dropped from the index: the first message of a silent c
   await runtime.advance(10_000);
   for (const session of [ann, ...others]) t.deepEqual(texts(session), ['one', 'two']);
   t.deepEqual(found(repairs), ['index joined entry-lost']);
+});
+
+test('S2-3 two entries of a channel dropped at once: putting one back does not hide the other from the next message', async (t) => {
+  const { core, runtime, repairs, attach, subscribe, publish } = await startVirtualCore();
+  const [ann, bob] = [await attach('ann'), await attach('bob')];
+  await subscribe(group, 'ann', 'bob');
+  core.routing.damageEntry(group, uid('ann'));
+  core.routing.damageEntry(group, uid('bob'));
+  await runtime.settle(core.sessions.indexAudit.checkUser(uid('bob')));
+  await publish(group, 'x', 'one');
+  t.deepEqual([texts(ann), texts(bob)], [['one'], ['one']]);
+  t.deepEqual(found(repairs), Array(2).fill('index joined entry-lost'));
 });
 
 test('S2-3 a live socket dropped from its topic misses nothing, and is back within 10 s without any message', async (t) => {
@@ -124,6 +137,32 @@ test('S2-3 F4 a row on disk that the index was never told of is joined, and what
   t.deepEqual(texts(bob), all);
   t.deepEqual(texts(ann), all, 'in order, none missing, none twice, nothing from before it came');
   t.deepEqual(found(repairs), ['index joined entry-lost']);
+});
+
+test('S2-3 who comes back while its reverse row is lost and subscribes again gets what came before that, once and in order', async (t) => {
+  const { core, store, runtime, fanout, attach, subscribe, publish } = await startVirtualCore();
+  const before = await attach('ann');
+  await subscribe(group, 'ann');
+  await publish(group, 'x', 'seen');
+  const token = core.services.resumes!.token(uid('ann'));
+  core.routing.detach(before);
+  fanout.sessions.delete(before);
+  await publish(group, 'x', 'while away');
+  store.stage([{ key: reverseKey(uid('ann'), group) }]);
+  const [ann, other] = [new RecordingSession('ann'), new RecordingSession('ann', 2)];
+  for (const session of [ann, other]) {
+    fanout.sessions.add(session);
+    await runtime.settle(core.routing.attach(session));
+    t.false(session.hasJoined(group));
+  }
+  const { from } = core.services.resumes!.resume({ uid: uid('ann'), token, seen: [] });
+  Object.assign(ann, { resumedFrom: from });
+  await publish(group, 'x', 'meanwhile');
+  await subscribe(group, 'ann');
+  await runtime.advance(100);
+  await publish(group, 'x', 'after');
+  t.deepEqual(texts(ann), ['while away', 'meanwhile', 'after']);
+  t.deepEqual(texts(other), ['meanwhile', 'after'], 'it did not ask for what was before it came');
 });
 
 test('S2-4 nothing is repaired where nothing is damaged, whatever subscribes, leaves and connects meanwhile', async (t) => {

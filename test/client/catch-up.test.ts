@@ -65,14 +65,15 @@ test('what is too much for one answer is fetched in pages, and live messages wai
   const parts = await started(t, 'big', 'small');
   const expected = await missMany(t, parts);
   t.deepEqual(ofBig(parts.texts), expected);
-  t.deepEqual(parts.resumed, [{ live: 0, replayed: 1, paged: 1, snapshots: [] }]);
+  t.deepEqual(parts.resumed, [{ live: 0, replayed: 1, cut: 0, paged: 1, snapshots: [] }]);
 });
 
 test('where the token tells the server nothing, the history does, from the last message on', async (t) => {
   const parts = await started(t, 'big', 'small');
   const resumes = parts.real.core.services.resumes!;
   resumes.resume = () => ({
-    ...{ snapshot: 'away-too-long', live: 0, channels: [], deliveries: [], filter: undefined },
+    ...{ snapshot: 'away-too-long', live: 0, channels: [], deliveries: [] },
+    ...{ filter: undefined, from: undefined },
   });
   const expected = await missMany(t, parts);
   t.deepEqual(ofBig(parts.texts), expected);

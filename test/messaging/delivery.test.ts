@@ -64,6 +64,31 @@ test('a message is a repetition by its own send key only, whatever else came wit
   await store.close();
 });
 
+test('invariant 13 what is cut on its way to the disk is told, what comes when it was cut already is not', async (t) => {
+  const store = await new MemoryStoreLocation({ runtime: testRuntime }).open();
+  const delivered: number[] = [];
+  let floor = 0;
+  const delivery = new Delivery({
+    store,
+    heads: new ChannelHeads(store, 10),
+    fanout: { deliver: (d) => void delivered.push(d.message.messageSeq), notify: () => {} },
+    isCut: (key) => Number.parseInt(key.split('\u0001')[2]!, 16) <= floor,
+  });
+  const arrival = (seq: number) => ({
+    key: messageKey(channel, seq, actor),
+    before: [],
+    after: [entry(seq, encodeMessage(message(seq, `${seq}`)))],
+  });
+  const [inTime, late] = [[arrival(1), arrival(2)], [arrival(3)]];
+  delivery.onStaged(inTime);
+  floor = 3;
+  delivery.onStaged(late);
+  delivery.onDurable({ changes: inTime, own: false });
+  delivery.onDurable({ changes: late, own: false });
+  t.deepEqual(delivered, [1, 2]);
+  await store.close();
+});
+
 test('of two copies of one send key that only a snapshot brings the first is delivered, once', async (t) => {
   const store = await new MemoryStoreLocation({ runtime: testRuntime }).open();
   const arrive = (seqs: readonly number[], inOneChunk: boolean): number[] => {

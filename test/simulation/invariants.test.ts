@@ -84,6 +84,9 @@ test('invariant 13 with recall, resume and retention in the mix: what is cut is 
     [110, 3],
     [109, 2],
     [111, 5],
+    [7107, 2],
+    [7227, 2],
+    [7110, 5],
   ] as const) {
     const { meanMs: faultMeanMs, ...mix } = MIXES.retention;
     let sim: Simulation | undefined;

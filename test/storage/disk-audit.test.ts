@@ -175,6 +175,41 @@ test('a row that nobody wrote, of a dot that the vector does not know, is asked 
   t.is(bench.store.get(reverseOf('x')), undefined, 'nobody is routed by it');
 });
 
+test('S2-3 a row under the dot of another row is asked about, and the log goes on naming the right one', async (t) => {
+  const bench = await open();
+  const [entry] = bench.replica.read(keyOf('a'));
+  const copied = keyOf('copied');
+  bench.store.stage([{ key: copied, value: encodeRow(copied, [entry!]) }]);
+  await passes(bench, 3);
+  t.is(bench.replica.keyOf({ actor: entry!.actor, shard, counter: entry!.counter }), keyOf('a'));
+  t.deepEqual([...new Set(bench.doubtful)], [copied]);
+});
+
+test('S2-3 unreadable bytes under a key that no log and no member knows go aside after a whole pass; others stay', async (t) => {
+  const bench = await open();
+  const bytes = bench.store.get(keyOf('a'))!;
+  const stray = keyOf('stray');
+  bench.store.stage([{ key: stray, value: bytes }]);
+  bench.location.flipBit(keyOf('b'), 8);
+  await passes(bench, 3);
+  t.truthy(bench.store.get(stray), 'as long as somebody is silent');
+  const asked: RowKey[] = [];
+  bench.audit.unknownElsewhere = (keys) => {
+    asked.push(...keys);
+    return Promise.resolve(keys);
+  };
+  await passes(bench, 2);
+  t.is(bench.store.get(stray), undefined);
+  t.truthy(bench.store.get(keyOf('b')), 'its log row names it: it was written');
+  t.deepEqual([...new Set(asked)], [stray]);
+  const kept = JSON.parse(new TextDecoder().decode(bench.replica.fact('quarantine/damaged/0'))) as {
+    key: string;
+    bytes: number[];
+  };
+  t.deepEqual(kept, { key: stray, bytes: Array.from(bytes) });
+  t.is(bench.audit.standing(), 1);
+});
+
 test('a reverse row with no history at all is asked about, and stays with its alarm: it may be all that is left of a row', async (t) => {
   const bench = await open();
   bench.store.stage([{ key: reverseOf('ghost'), value: new Uint8Array([1]) }]);

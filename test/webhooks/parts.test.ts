@@ -46,6 +46,10 @@ test('bytes and values that are no event read as none, and never throw', (t) => 
   t.is(readEvent(['a b', 0, '0123456789abcdef', 1, 1, 'x']), undefined);
   t.is(readEvent(['a,b', 0, '0123456789abcdef', 1, 1, 'x']), undefined);
   t.is(readEvent(['ab', 9, '0123456789abcdef', 1, 1, 'x']), undefined);
+  const noText: unknown = Object.create(null);
+  for (const type of ['0', [0], [noText], noText, Symbol('0')]) {
+    t.is(readEvent(['ab', type, '0123456789abcdef', 1, 1, 'x']), undefined);
+  }
 });
 
 function decodeFields({ id, type, author, atMs, content: about }: OutboxEvent): readonly unknown[] {

@@ -65,6 +65,7 @@ export class ClientPlace {
       const request = { uid: this.#uid, token: this.#token, seen: [...this.#since.keys()] };
       for (const id of request.seen) this.#named.add(id);
       const plan = resumes.resume(request);
+      session.resumedFrom = plan.from;
       const cut = plan.snapshot ?? plan.channels.some(([, { status }]) => status === 'snapshot');
       // It would read the history: nothing is promised of what was before.
       if (cut) this.#beginAnew();

@@ -40,6 +40,7 @@ export class SimulatedSession implements RoutedSession {
   /** When `attach` had resolved, virtual ms. */
   attachedMs: number | undefined;
   deliveriesBefore = 0;
+  resumedFrom: RoutedSession['resumedFrom'];
   /** Of a client that resumes, until the answer to its connect: what comes live is no frame yet. */
   isWaiting = false;
   /** It is handed what it missed. */

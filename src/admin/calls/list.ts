@@ -36,8 +36,11 @@ export async function listSubscriptions(
   if (size > options.limits.pageSizeMax) {
     throw invalid('page_size', `${size}, at most ${options.limits.pageSizeMax}`);
   }
-  const { read, filter } = readerFor(options, request);
+  const { read, filter, fits } = readerFor(options, request);
   const after = request.pageToken ? decodeToken(request.pageToken, filter) : undefined;
+  if (after && fits?.(after) === false) {
+    throw invalid('page_token', `is of the list of another ${filter}`);
+  }
   let page = await read(after, size);
   for (let sent = 1; !signal.aborted; sent++) {
     const last = page.at(-1);
@@ -55,7 +58,7 @@ type Filter = 'channel' | 'user' | 'all';
 function readerFor(
   { services, listing }: ListOptions,
   request: ListSubscriptionsRequest,
-): { read: Reader; filter: Filter } {
+): { read: Reader; filter: Filter; fits?: (after: Subscription) => boolean } {
   const { subscriptions } = services;
   if (request.of === 'channel' && request.channel) {
     const names = { id: 'channel.channel_id', type: 'channel.channel_type' };
@@ -64,7 +67,7 @@ function readerFor(
       const uids = await subscriptions.subscribersOf(channel, after?.uid, limit);
       return uids.map((uid) => ({ channel, uid }));
     };
-    return { read, filter: 'channel' };
+    return { read, filter: 'channel', fits: (after) => after.channel === channel };
   }
   if (request.of === 'uid') {
     const uid = take(parseUid(request.uid), 'uid');
@@ -72,7 +75,7 @@ function readerFor(
       const channels = await subscriptions.channelsOf(uid, after?.channel, limit);
       return channels.map((channel) => ({ channel, uid }));
     };
-    return { read, filter: 'user' };
+    return { read, filter: 'user', fits: (after) => after.uid === uid };
   }
   if (!listing) {
     throw new AdminError(status.UNIMPLEMENTED, 'this node lists by channel or by uid only');

@@ -3,6 +3,7 @@ import { contextCovers, type Context } from '../../core/context.ts';
 import { isBelowFloor } from '../../core/kinds/floor.ts';
 import { EMPTY_ROW, type Row } from '../../core/row.ts';
 import type { RowKey } from '../../core/row-key.ts';
+import { settleBorrowed } from './borrowed.ts';
 import type { Alarms } from './alarms.ts';
 import type { Applier } from './apply.ts';
 import type { SweepLimits, SweepOptions } from './options.ts';
@@ -74,6 +75,10 @@ export async function resolvePairs(
       isBorrowed(parts.options.replica, pair.key, entry),
     );
     if (borrowed) {
+      if (findDot(pair.ours, borrowed) && (await settleBorrowed(parts, pair.key, borrowed))) {
+        resolved.changed += 1;
+        continue;
+      }
       const about = { cause: 'dot-of-another-row', peer: work.peer, dots: [borrowed] } as const;
       parts.alarms.raise(parts.applier.repair(pair.key, { action: 'alarm', ...about }));
       resolved.open += 1;

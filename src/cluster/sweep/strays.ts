@@ -11,6 +11,8 @@ export const QUARANTINE_PREFIX = 'quarantine/';
 const COUNT_FACT = 'quarantined';
 const ASKED_MAX = 32;
 
+type DotName = Pick<SetItem, 'actor' | 'counter'>;
+
 export interface StrayParts {
   readonly options: SweepOptions;
   readonly limits: SweepLimits;
@@ -38,14 +40,22 @@ export async function resolveStray(
   }
   const claimed = replica.covers({ actor, shard, from: counter, to: counter });
   if (answers.includes(undefined) || claimed || !holds(replica, key, item)) return;
-  const about = { action: 'quarantined', cause: 'unknown-write', dots: [item] } as const;
+  putAside({ options, limits, applier, alarms }, { key, item, cause: 'unknown-write' });
+}
+
+/** Takes an entry that is in the row out of it, and keeps it for the operator. False where there is no room. */
+export function putAside(
+  { options, limits, applier, alarms }: StrayParts,
+  { key, item, cause }: { key: RowKey; item: DotName; cause: string },
+): boolean {
+  const about = { action: 'quarantined', cause, dots: [item] } as const;
   if (!keepAside(options, limits, { key, item })) {
-    return alarms.raise(
-      applier.repair(key, { ...about, action: 'alarm', cause: 'quarantine-full' }),
-    );
+    alarms.raise(applier.repair(key, { ...about, action: 'alarm', cause: 'quarantine-full' }));
+    return false;
   }
-  applier.takeOut(key, findDot(replica.read(key), item)!);
+  applier.takeOut(key, findDot(options.replica.read(key), item)!);
   options.repairs.onRepair(applier.repair(key, about));
+  return true;
 }
 
 /**
@@ -85,7 +95,7 @@ function whoCovers(
 function keepAside(
   { replica, runtime }: SweepOptions,
   limits: SweepLimits,
-  { key, item }: { key: RowKey; item: SetItem },
+  { key, item }: { key: RowKey; item: DotName },
 ): boolean {
   const count = Number(new TextDecoder().decode(replica.fact(COUNT_FACT)) || 0);
   if (count >= limits.quarantinedMax) return false;

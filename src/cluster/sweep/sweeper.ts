@@ -6,12 +6,13 @@ import type { Timer } from '../../runtime/port.ts';
 import { Alarms } from './alarms.ts';
 import { SweepAnswerer } from './answerer.ts';
 import { Applier } from './apply.ts';
+import { settleBorrowed } from './borrowed.ts';
 import { SWEEP_LIMITS, type SweepLimits, type SweepOptions } from './options.ts';
 import { PeerSweep, type PeerSweepParts } from './peer-sweep.ts';
 import type { Sweep, SweepCounters, UnverifiedAge } from './port.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RowsClient } from './rows-client.ts';
-import { conflictsOf, join, liveChange, majorityOf } from './verdict.ts';
+import { conflictsOf, isBorrowed, join, liveChange, majorityOf } from './verdict.ts';
 import type { KeyedRow } from './wire.ts';
 
 interface PeerState {
@@ -86,12 +87,7 @@ export class Sweeper implements Sweep {
   async repairKeys(keys: readonly RowKey[]): Promise<readonly RowKey[]> {
     const { calls, collections, replica } = this.#options;
     const changed: RowKey[] = [];
-    const byShard = new Map<number, RowKey[]>();
-    for (const key of keys) {
-      const shard = splitRowKey(key)?.shard;
-      if (shard !== undefined) byShard.set(shard, [...(byShard.get(shard) ?? []), key]);
-    }
-    for (const [shard, asked] of byShard) {
+    for (const [shard, asked] of byShard(keys)) {
       const collected = collections(shard);
       await this.#parts.rate.take(asked.length);
       const { rows } = await this.#parts.rows.fromAll(calls.reachable(), shard, asked);
@@ -99,6 +95,7 @@ export class Sweeper implements Sweep {
       for (const key of asked) {
         const others = rows.map((answer) => answer.get(key) ?? []);
         if (this.#settleConflicts(key, others)) changed.push(key);
+        if (await this.#settleBorrowed(key)) changed.push(key);
         const row = join(key, others);
         const ours = replica.read(key);
         // Evidence that the audit found lost comes back too, though nothing that is live changes.
@@ -109,6 +106,32 @@ export class Sweeper implements Sweep {
       changed.push(...this.#parts.applier.merge(about));
     }
     return changed;
+  }
+
+  /**
+   * Those of the keys under which every other member of the roster has neither a row nor evidence. While one of
+   * them is silent, and where there is none: no key.
+   */
+  async unknownElsewhere(keys: readonly RowKey[]): Promise<readonly RowKey[]> {
+    const { others } = this.#options.roster();
+    if (others.length === 0) return [];
+    const unknown: RowKey[] = [];
+    for (const [shard, asked] of byShard(keys)) {
+      const { rows, silent } = await this.#parts.rows.fromAll(others, shard, asked);
+      if (silent.length > 0) continue;
+      unknown.push(...asked.filter((key) => rows.every((answer) => answer.get(key)?.length === 0)));
+    }
+    return unknown;
+  }
+
+  async #settleBorrowed(key: RowKey): Promise<boolean> {
+    const { replica } = this.#options;
+    let settled = false;
+    for (const entry of replica.read(key)) {
+      if (!isBorrowed(replica, key, entry)) continue;
+      settled = (await settleBorrowed(this.#parts, key, entry)) || settled;
+    }
+    return settled;
   }
 
   /** The same dot says other things elsewhere: what most say holds; without a majority nothing changes. */
@@ -227,4 +250,13 @@ export class Sweeper implements Sweep {
   #nowMs(): number {
     return this.#options.runtime.clock.monotonicMs();
   }
+}
+
+function byShard(keys: readonly RowKey[]): ReadonlyMap<number, readonly RowKey[]> {
+  const shards = new Map<number, RowKey[]>();
+  for (const key of keys) {
+    const shard = splitRowKey(key)?.shard;
+    if (shard !== undefined) shards.set(shard, [...(shards.get(shard) ?? []), key]);
+  }
+  return shards;
 }

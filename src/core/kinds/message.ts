@@ -113,5 +113,6 @@ function decodeRecall(fields: unknown): Recall | undefined {
   if (typeof by !== 'string' || typeof atMs !== 'number' || typeof reason !== 'string') {
     return undefined;
   }
-  return { by, role: ROLES[role as number] ?? 'api', atMs, reason };
+  const known = typeof role === 'number' ? ROLES[role] : undefined;
+  return { by, role: known ?? 'api', atMs, reason };
 }

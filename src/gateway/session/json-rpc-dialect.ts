@@ -15,6 +15,7 @@ import type { Dialect } from './dialect.ts';
 import type { ClientSession } from './session.ts';
 
 const NO_MESSAGE = 0n;
+const RESUMED_MS = 60_000;
 
 export const jsonRpcDialect: Dialect = {
   protocol: 'json-rpc',
@@ -90,6 +91,7 @@ export const jsonRpcDialect: Dialect = {
     if (ref === undefined) return;
     const { lists, resumes } = session.room.services;
     session.endFilter();
+    if (session.resumedFrom && cameLongAgo(session)) session.resumedFrom = undefined;
     const digest = session.digest ? lists?.digest(session) : undefined;
     const given = session.resumes && !session.ahead && hearsAll(session);
     const token = given ? resumes?.token(session.uid) : undefined;
@@ -105,6 +107,11 @@ export const jsonRpcDialect: Dialect = {
     session.send(encodeDisconnect(reasonCode, text));
   },
 };
+
+/** Whatever is lost on this disk has been found and put right by then. */
+function cameLongAgo({ room, connectedAtMs }: ClientSession): boolean {
+  return room.runtime.clock.wallMs() - connectedAtMs > RESUMED_MS;
+}
 
 /** A token would claim what went to a topic that the socket has lost; soon the audit puts it right. */
 function hearsAll(session: ClientSession): boolean {

@@ -22,6 +22,7 @@ export function startResume(session: ClientSession, frame: ConnectFrame): Resume
   if (!frame.resume || !resumes) return undefined;
   session.resumes = true;
   const plan = frame.resume.token === '' ? undefined : resumes.resume({ uid, ...frame.resume });
+  session.resumedFrom = plan?.from;
   if (plan?.filter) session.ahead = { filter: plan.filter, channels: new Set() };
   // Of a client that is ahead the older token says more than this node could; it keeps that one.
   const given = session.ahead ? '' : resumes.token(uid);

@@ -54,6 +54,7 @@ export class ClientSession implements RoutedSession {
   wk: WkState | undefined = undefined;
   /** It gets a resume token with the answers to its pings. */
   resumes = false;
+  resumedFrom: RoutedSession['resumedFrom'] = undefined;
   /** It has seen more than this node: it is served by itself until the node has caught up. */
   ahead: Ahead | undefined = undefined;
   #attached = false;

@@ -19,6 +19,19 @@ export async function loadRecent(
   { known, dotsMax }: { readonly known: readonly VectorRow[]; readonly dotsMax: number },
 ): Promise<void> {
   if (known.length === 0) return;
+  recent.beginLoad();
+  try {
+    await load(recent, replica, { known, dotsMax });
+  } finally {
+    recent.endLoad();
+  }
+}
+
+async function load(
+  recent: RecentMessages,
+  replica: Pick<Replica, 'operations'>,
+  { known, dotsMax }: { readonly known: readonly VectorRow[]; readonly dotsMax: number },
+): Promise<void> {
   const each = Math.max(1, Math.floor(dotsMax / known.length));
   const wanted = known.map(({ actor, shard, base, above }): DotRange => {
     const to = above.at(-1) ?? base;
@@ -56,5 +69,5 @@ function note(
 ): void {
   const [channel, seq] = splitRowKey(key)?.parts ?? [];
   if (channel === undefined || seq === undefined) return;
-  recent.note(channel as ChannelKey, { ...dot, messageSeq: Number.parseInt(seq, 16) });
+  recent.noteLoaded(channel as ChannelKey, { ...dot, messageSeq: Number.parseInt(seq, 16) });
 }

@@ -15,10 +15,11 @@ export const RESUME_SEEN_MAX = 1_000;
 export type SnapshotReason =
   'token-invalid' | 'token-of-another' | 'runs-differ' | 'away-too-long' | 'too-many-channels';
 
+/** `cut`: so many messages that were missed, or more, are gone for good: retention took them. Absent: none. */
 export type ChannelResume =
-  | { readonly status: 'replayed'; readonly count: number }
+  | { readonly status: 'replayed'; readonly count: number; readonly cut?: number }
   /** Nothing was replayed: it is asked for page by page, from this cursor. */
-  | { readonly status: 'paged'; readonly cursor: string }
+  | { readonly status: 'paged'; readonly cursor: string; readonly cut?: number }
   | { readonly status: 'snapshot'; readonly reason: SnapshotReason };
 
 export interface ResumePlan {
@@ -32,6 +33,8 @@ export interface ResumePlan {
   readonly deliveries: readonly Delivery[];
   /** Present where the client has seen what this node has not yet: keeps it from coming twice. */
   readonly filter: ResumeFilter | undefined;
+  /** Absent where no channel could be resumed. */
+  readonly from: ResumedFrom | undefined;
 }
 
 /** What one session must not be sent again. */
@@ -47,6 +50,12 @@ export interface ResumeRequest {
   readonly token: string;
   /** Messages that came after the token was given. */
   readonly seen: readonly string[];
+}
+
+/** What a session went on from, for a channel that it joins too late; it is small, and of use for a minute. */
+export interface ResumedFrom extends ResumeRequest {
+  /** Hashes of the channels that it was joined to by then. */
+  readonly channels: Int32Array;
 }
 
 export interface ResumePage {
@@ -69,6 +78,11 @@ export interface Resumes {
    * so that nothing comes between. About 1 µs a channel and 10 µs a message.
    */
   resume(request: ResumeRequest): ResumePlan;
+  /**
+   * The same of one channel that was not among those: up to one more message than are replayed at once, in the
+   * channel's order. Empty where that cannot be told.
+   */
+  missed(from: ResumedFrom, channel: ChannelKey): readonly Delivery[];
   /** Undefined: a cursor or a token that does not fit, or too long ago; the client takes a snapshot. */
   page(
     request: ResumeRequest & { readonly channel: ChannelKey; readonly cursor: string },

@@ -41,6 +41,8 @@ export class RecentMessages {
   #highest = new Map<ActorId, Float64Array>();
   #checkpoints: Checkpoint[];
   #count = 0;
+  /** While what was written before this run is read: what came since, some of it into its gaps. */
+  #noted: Set<string> | undefined;
 
   /** `known`: what was written before and is not noted here. `capacityMax`: a power of two. */
   constructor(known: Iterable<VectorRow>, capacityMax = 262_144) {
@@ -62,10 +64,31 @@ export class RecentMessages {
     this.#previous[at] = this.#last.get(hash) ?? NONE;
     this.#last.set(hash, this.#count);
     this.#count += 1;
+    this.#noted?.add(nameOf(hash, actor, counter));
     this.#raise(actor, shardOf(channel), counter);
     if (this.#count % CHECKPOINT_EVERY === 0) {
       this.#checkpoints.push({ position: this.#count, highest: copyOf(this.#highest) });
     }
+  }
+
+  /** From here to `endLoad` what is written before this run comes by `noteLoaded`. */
+  beginLoad(): void {
+    this.#noted = new Set();
+    for (let i = Math.max(0, this.#count - this.#seqs.length); i < this.#count; i++) {
+      const at = i & (this.#seqs.length - 1);
+      const actor = this.#names[this.#actors[at]!]!;
+      this.#noted.add(nameOf(this.#channels[at]!, actor, this.#counters[at]!));
+    }
+  }
+
+  endLoad(): void {
+    this.#noted = undefined;
+  }
+
+  /** The same as `note`, once: what was missing on the disk at the start may have come meanwhile. */
+  noteLoaded(channel: ChannelKey, message: RecentMessage): void {
+    const name = nameOf(hash32(channel) | 0, message.actor, message.counter);
+    if (!this.#noted?.has(name)) this.note(channel, message);
   }
 
   /** What was written before this run and has been noted since: `known` is what is still left out. */
@@ -152,6 +175,10 @@ export class RecentMessages {
     this.#actors = grown(new Uint16Array(capacity), this.#actors);
     this.#previous = grown(new Float64Array(capacity), this.#previous);
   }
+}
+
+function nameOf(channelHash: number, actor: ActorId, counter: number): string {
+  return `${channelHash}/${actor}/${counter}`;
 }
 
 function set(

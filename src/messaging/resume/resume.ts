@@ -1,8 +1,9 @@
 import type { ChannelKey, Uid } from '../../core/ids.ts';
 import { decodeMessage, isExpired, type Message } from '../../core/kinds/message.ts';
+import { floorOf } from '../../core/kinds/floor.ts';
 import type { DotRange } from '../../core/dot.ts';
-import { shardOf } from '../../core/placement.ts';
-import { messageKey } from '../../core/row-key.ts';
+import { hash32, shardOf } from '../../core/placement.ts';
+import { floorKey, messageKey } from '../../core/row-key.ts';
 import { RECALL } from '../../core/row.ts';
 import { VersionVector, type VectorRow } from '../../core/version-vector.ts';
 import type { Log } from '../../observability/log.ts';
@@ -14,6 +15,7 @@ import { AheadFilter } from './filter.ts';
 import { loadRecent } from './load-recent.ts';
 import type {
   ChannelResume,
+  ResumedFrom,
   ResumePage,
   ResumePlan,
   ResumeRequest,
@@ -106,16 +108,20 @@ export class ResumeService implements Resumes {
     const unknown = new Set(seen);
     const seenHere: DotRange[] = [];
     const plan = { live: 0, channels: [] as [ChannelKey, ChannelResume][] };
+    const asked: number[] = [];
     const deliveries: Delivery[] = [];
     let bytes = 0;
     for (const channel of this.#options.channelsOf(request.uid)) {
+      asked.push(hash32(channel));
       const start = starts.of(shardOf(channel));
-      const missing =
+      const missed =
         start === undefined
           ? undefined
           : this.#missing(channel, { vector, start, seen, unknown, seenHere });
+      const missing = missed?.found;
       const messages = missing && deliveries.length + missing.length;
-      if (missing?.length === 0) plan.live += 1;
+      const cut = missed && missed.cut > 0 ? { cut: missed.cut } : {};
+      if (missing?.length === 0 && missed?.cut === 0) plan.live += 1;
       else if (plan.channels.length >= this.#limits.channels) return whole('too-many-channels');
       else if (!missing || messages === undefined) {
         plan.channels.push([channel, { status: 'snapshot', reason: 'away-too-long' }]);
@@ -124,18 +130,30 @@ export class ResumeService implements Resumes {
         messages > this.#limits.messages ||
         bytes > this.#limits.bytes
       ) {
-        plan.channels.push([channel, { status: 'paged', cursor: '' }]);
+        plan.channels.push([channel, { status: 'paged', cursor: '', ...cut }]);
       } else {
         for (const one of inOrder(channel, missing)) {
           bytes += one.message.payload.length;
           deliveries.push(one);
         }
-        plan.channels.push([channel, { status: 'replayed', count: missing.length }]);
+        plan.channels.push([channel, { status: 'replayed', count: missing.length, ...cut }]);
       }
     }
     // While this node's disk fails its own vector may lack them: a younger token would not name them.
     for (const range of seenHere) vector.add(range);
-    return { ...plan, deliveries, snapshot: undefined, filter: this.#filterOf(vector, unknown) };
+    const from = { ...request, channels: Int32Array.from(asked) };
+    const filter = this.#filterOf(vector, unknown);
+    return { ...plan, deliveries, snapshot: undefined, filter, from };
+  }
+
+  missed(from: ResumedFrom, channel: ChannelKey): readonly Delivery[] {
+    if (from.channels.includes(hash32(channel) | 0)) return [];
+    const vector = this.#vectorOf(from);
+    if (typeof vector === 'string') return [];
+    const start = this.#options.recent.startOf(vector, shardOf(channel));
+    if (start === undefined) return [];
+    const seen = { seen: new Set(from.seen), unknown: new Set<string>(), seenHere: [] };
+    return inOrder(channel, this.#missing(channel, { vector, start, ...seen }).found);
   }
 
   page(
@@ -184,11 +202,15 @@ export class ResumeService implements Resumes {
       unknown: Set<string>;
       seenHere: DotRange[];
     },
-  ): readonly Missing[] {
+  ): { readonly found: readonly Missing[]; readonly cut: number } {
     const found: Missing[] = [];
+    let cut = 0;
     for (const entry of this.#options.recent.missing(channel, from)) {
       const message = this.#messageOf(channel, entry);
-      if (!message) continue;
+      if (!message) {
+        if (this.#isCut(channel, entry)) cut += 1;
+        continue;
+      }
       const id = seen.size === 0 ? '' : String(message.messageId);
       if (seen.has(id)) {
         unknown.delete(id);
@@ -199,7 +221,14 @@ export class ResumeService implements Resumes {
       found.push({ entry, message });
       if (found.length > this.#limits.channelMessages) break;
     }
-    return found;
+    return { found, cut };
+  }
+
+  /** Of one that is not here: retention took it, and nobody can read it any more. */
+  #isCut(channel: ChannelKey, { messageSeq, actor }: RecentMessage): boolean {
+    const { replica } = this.#options;
+    if (replica.read(messageKey(channel, messageSeq, actor)).length > 0) return false;
+    return messageSeq <= (floorOf(replica.read(floorKey(channel)))?.seq ?? 0);
   }
 
   /** Undefined where nobody is shown it: recalled, expired, damaged, or the copy of another. */
@@ -263,7 +292,7 @@ class Starts {
 }
 
 function whole(snapshot: SnapshotReason): ResumePlan {
-  return { snapshot, live: 0, channels: [], deliveries: [], filter: undefined };
+  return { snapshot, live: 0, channels: [], deliveries: [], filter: undefined, from: undefined };
 }
 
 function byOrder(a: RecentMessage, b: RecentMessage): number {

@@ -4,10 +4,11 @@ import { Replay } from '../../audit/replay.ts';
 import { SocketAudit } from '../../audit/socket-audit.ts';
 import type { ChannelKey, Uid } from '../../core/ids.ts';
 import { nextHlc } from '../../core/hybrid-clock.ts';
-import { liveEntries } from '../../core/row.ts';
+import { sinceOf } from '../../core/kinds/subscription.ts';
 import { subscriptionKey, type RowKey } from '../../core/row-key.ts';
 import type { DeliveryLog } from '../../messaging/delivery-log.ts';
 import type { RoutedSession } from '../../messaging/port.ts';
+import type { Resumes } from '../../messaging/resume/port.ts';
 import type { RoutingIndex } from '../../messaging/routing-index.ts';
 import { StoredMessages } from '../../messaging/stored-messages.ts';
 import type { Log } from '../../observability/log.ts';
@@ -21,6 +22,7 @@ export interface SessionUpkeepParts {
   readonly deliveries: DeliveryLog;
   readonly store: Store;
   readonly replica: ReplicatedStore;
+  readonly resumes: Pick<Resumes, 'missed'> | undefined;
   readonly repairs: RepairListener;
   readonly runtime: Runtime;
   readonly log: Log;
@@ -45,17 +47,17 @@ const ANSWER_MS = 2_000;
 
 /** `pace`: 1, and 5 in the fast profile. */
 export function createSessionUpkeep(pace: number, parts: SessionUpkeepParts): SessionUpkeep {
-  const { index, deliveries, store, replica, repairs, runtime, log, repairKeys } = parts;
+  const { index, deliveries, store, replica, resumes, repairs, runtime, log, repairKeys } = parts;
   const tickMs = 250 / pace;
   const replay = new Replay({
     index,
     missed: deliveries,
     messages: new StoredMessages(store, replica, runtime.clock),
-    subscribedAt: ({ channel, uid }) => {
-      const live = liveEntries(replica.read(subscriptionKey(channel, uid)));
-      return Math.min(...live.map(({ hlc }) => hlc));
-    },
+    subscribedAt: ({ channel, uid }) =>
+      sinceOf(replica.read(subscriptionKey(channel, uid))) ?? Number.POSITIVE_INFINITY,
     hlcOf: (wallMs) => nextHlc(0, wallMs),
+    missedBefore: ({ resumedFrom }, channel) =>
+      (resumedFrom && resumes?.missed(resumedFrom, channel)) ?? [],
     log,
   });
   const indexAudit = new IndexAudit({

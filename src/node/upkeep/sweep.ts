@@ -90,6 +90,7 @@ export function createSweepUpkeep(
     }
   };
   upkeep.diskAudit.onDoubtful = (keys) => void ask(keys);
+  upkeep.diskAudit.unknownElsewhere = (keys) => sweep.unknownElsewhere(keys);
   const linked = (member: MemberId): boolean => replicator.openedTo(member) !== undefined;
   const forgetter =
     forgetAfterMs === undefined

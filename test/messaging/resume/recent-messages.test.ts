@@ -85,3 +85,27 @@ test('what was written before this run is owed to nobody who had not seen it, un
     [100, 80],
   );
 });
+
+test('invariant 13 what came into a gap of the disk before the log is read is in there once', (t) => {
+  const [channel, actor] = [CHANNELS[0]!, ACTORS[0]!];
+  const shard = shardOf(channel);
+  const at = (counter: number): RecentMessage => ({ actor, counter, messageSeq: counter });
+  const recent = new RecentMessages([{ actor, shard, base: 3, above: [5, 9] }]);
+  recent.note(channel, at(4));
+  recent.beginLoad();
+  recent.noteLoaded(channel, at(3));
+  recent.noteLoaded(channel, at(4));
+  recent.note(channel, at(5));
+  recent.noteLoaded(channel, at(5));
+  recent.noteLoaded(channel, at(6));
+  recent.endLoad();
+  recent.lowerFloor([{ actor, shard, base: 2, above: [] }]);
+  const vector = new VersionVector();
+  vector.add({ actor, shard, from: 1, to: 2 });
+  const start = recent.startOf(vector, shard)!;
+  const found = [...recent.missing(channel, { vector, start })];
+  t.deepEqual(
+    found.map(({ counter }) => counter).toSorted((a, b) => a - b),
+    [3, 4, 5, 6],
+  );
+});

@@ -152,3 +152,26 @@ test('a recalled message is not replayed', async (t) => {
   t.true(outcome.ok);
   t.deepEqual(texts((await resume(core, token)).deliveries), ['kept']);
 });
+
+test('what retention took while somebody was away is counted and not passed over in silence', async (t) => {
+  const rule = { ageMs: 0, bytesMax: 0 };
+  const retention = { ruleOf: () => rule, checkEveryMs: 3_600_000 };
+  const { core, stop } = await startLoneCore(undefined, { retention });
+  t.teardown(stop);
+  await subscribe(core, G, group('silent'));
+  const token = core.services.resumes!.token(ann);
+  for (const text of ['one', 'two']) await publish(core, text);
+  // Ages are of whole seconds.
+  const sentMs = Date.now();
+  await until('they are old enough', () => Date.now() - sentMs > 1_000);
+  rule.ageMs = 1;
+  await core.retention.judge!.pass();
+  rule.ageMs = 0;
+  await until('they are off the disk', () => core.retention.state().messagesRemoved === 2);
+  const gone = await resume(core, token);
+  t.deepEqual([gone.live, gone.channels], [1, [[G, { status: 'replayed', count: 0, cut: 2 }]]]);
+  await publish(core, 'three');
+  const plan = await resume(core, token);
+  t.deepEqual(texts(plan.deliveries), ['three']);
+  t.deepEqual(plan.channels, [[G, { status: 'replayed', count: 1, cut: 2 }]]);
+});
