@@ -102,7 +102,7 @@ function verifyLayers(ports: CorePorts, parts: DiagnosisParts): VerifyLayers {
     });
   return {
     digest,
-    vectorHash: () => replica.durableHash(),
+    vectorHash: () => replica.stagedHash(),
     async sweepNow(peer) {
       if (!calls.reachable().includes(peer)) throw new Error(`no link to ${peer}`);
       const clean = await sweeps.sweep.sweepNow(peer);

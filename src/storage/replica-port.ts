@@ -109,6 +109,8 @@ export interface Replica {
    */
   close(actor: ActorId): boolean;
   durableHash(): number;
+  /** Hash of the vector of what is staged, which is what `get` and scans of the store answer with. */
+  stagedHash(): number;
   /** Rows of the durable vector that changed since the caller's previous call with the same cursor. */
   durableChanges(cursor: VectorCursor): readonly VectorRow[];
 

@@ -260,6 +260,10 @@ export class ReplicatedStore implements Replica {
     return this.#durable.hash();
   }
 
+  stagedHash(): number {
+    return this.#vector.hash();
+  }
+
   durableChanges(cursor: VectorCursor): readonly VectorRow[] {
     return this.#durable.changesSince(cursor);
   }

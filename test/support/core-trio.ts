@@ -37,9 +37,10 @@ export async function startCoreTrio(
   options: Partial<CoreOptions> & {
     readonly fanoutOf?: (index: number) => Fanout;
     readonly webhookSenderOf?: (index: number) => WebhookSender;
+    readonly flushMsOf?: (index: number) => number;
   } = {},
 ): Promise<CoreTrio> {
-  const { fanoutOf, webhookSenderOf, ...rest } = options;
+  const { fanoutOf, webhookSenderOf, flushMsOf, ...rest } = options;
   const network = new TestNetwork();
   const members = NAMES.map(toMember);
   const begin = async (index: number, location: MemoryStoreLocation): Promise<TrioCore> => {
@@ -60,7 +61,10 @@ export async function startCoreTrio(
     return { core, store, location };
   };
   const fresh = members.map((_, index) =>
-    begin(index, new MemoryStoreLocation({ runtime: testRuntime })),
+    begin(
+      index,
+      new MemoryStoreLocation({ runtime: testRuntime, flushMs: () => flushMsOf?.(index) ?? 0 }),
+    ),
   );
   const nodes = await Promise.all(fresh);
   t.teardown(async () => {

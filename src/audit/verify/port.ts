@@ -45,6 +45,7 @@ export interface LayerPass {
 /** What the layers offer to a proof. */
 export interface VerifyLayers {
   readonly digest: () => Promise<SubscriptionDigest>;
+  /** Of the writes that `digest` sees: those on their way to the disk are among them. */
   readonly vectorHash: () => number;
   /** Sweeps with the peer until a sweep was clean: resolves with what was different before. */
   readonly sweepNow?: (
