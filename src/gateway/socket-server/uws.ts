@@ -22,6 +22,8 @@ const PORT_ATTEMPTS_MAX = 5;
 const ENDING_CHECK_MS = 250;
 /** Frames that wait for the end of the tick; with more the socket writes at once. */
 const GATHERED_MAX = 64;
+/** uWS drops what it has not written yet of a socket that leaves its last topic; so it never does. */
+const LAST_TOPIC = '\u0000last';
 
 interface Holder<Data> extends NativeSocket {
   socket?: UwsSocket<Data>;
@@ -109,6 +111,7 @@ class UwsSocket<Data> implements Socket<Data> {
   }
 
   leave(topic: string): void {
+    this.native?.subscribe(LAST_TOPIC);
     this.native?.unsubscribe(topic);
   }
 
@@ -117,7 +120,8 @@ class UwsSocket<Data> implements Socket<Data> {
   }
 
   topics(): readonly string[] {
-    return this.native?.getTopics() ?? [];
+    const topics = this.native?.getTopics() ?? [];
+    return topics.includes(LAST_TOPIC) ? topics.filter((topic) => topic !== LAST_TOPIC) : topics;
   }
 
   bufferedBytes(): number {

@@ -121,6 +121,28 @@ function topics(name: string, subject: Subject): void {
     t.is(fixture.server.memberCount('u'), 0);
   });
 
+  test(`${name}: what was published before a socket left its topic reaches it, the last topic or not`, async (t) => {
+    const fixture = await serve(t, subject);
+    const { server } = fixture;
+    const [a, b] = (await clients(t, fixture, 2)) as [Client, Client];
+    const [sa, sb] = fixture.sockets as [Socket<string>, Socket<string>];
+    for (const topic of ['room', 'hall']) sa.join(topic);
+    sb.join('room');
+    for (const topic of ['room', 'hall']) {
+      server.publish(topic, `${topic} before`);
+      sa.leave(topic);
+      server.publish(topic, `${topic} after`);
+      t.false(sa.isIn(topic));
+    }
+    t.deepEqual(sa.topics(), []);
+    sa.join('room');
+    server.publish('room', 'back');
+    await until('all came', () => b.frames.length === 3 && a.frames.includes('text back'));
+    t.deepEqual(a.frames, ['text room before', 'text hall before', 'text back']);
+    t.deepEqual(b.frames, ['text room before', 'text room after', 'text back']);
+    t.deepEqual([server.memberCount('room'), server.memberCount('hall')], [2, 0]);
+  });
+
   test(`${name}: answers keep their order with direct frames, and each arrives once`, async (t) => {
     const fixture = await serve(t, subject);
     const [a] = (await clients(t, fixture, 1)) as [Client];
