@@ -142,12 +142,13 @@ test('a client that reads no replies is not read from for ever', async (t) => {
   write();
   await until('it has begun', () => services.subscriptions.requests.length > 0);
   let last = -1;
-  await until('it has stopped', async () => {
+  const hasStopped = async (): Promise<boolean> => {
     const before = last;
     last = services.subscriptions.requests.length;
     await new Promise((resolve) => setTimeout(resolve, 200));
     return before === last;
-  });
+  };
+  await until('it has stopped', hasStopped, 60_000);
   t.true(last < 500, `${last} batches were taken`);
   stream.cancel();
   await until('the stream is gone', () => server.openStreams() === 0);

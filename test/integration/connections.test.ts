@@ -98,13 +98,14 @@ test.serial(
     const listen = async (): Promise<void> => {
       const bot = new WebSocket(`ws://127.0.0.1:${port}/event?access_token=key`);
       t.teardown(() => bot.terminate());
-      await new Promise((resolve, reject) => {
-        bot.once('open', resolve);
-        bot.once('error', reject);
-      });
+      // Before it is open: the first frames may come in one piece with the answer to the handshake.
       bot.on('message', (data) => {
         const frame = JSON.parse((data as Buffer).toString()) as { raw_message?: string };
         if (frame.raw_message !== undefined) heard.push(frame.raw_message);
+      });
+      await new Promise((resolve, reject) => {
+        bot.once('open', resolve);
+        bot.once('error', reject);
       });
     };
     await listen();

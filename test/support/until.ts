@@ -5,7 +5,7 @@
 export async function until<Value>(
   what: string,
   condition: () => Value | Promise<Value>,
-  deadlineMs = 10_000,
+  deadlineMs = 30_000,
 ): Promise<NonNullable<Value>> {
   const end = performance.now() + deadlineMs;
   let cause: unknown;
