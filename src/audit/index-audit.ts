@@ -119,17 +119,28 @@ export class IndexAudit {
         if (!unexpected.includes(difference)) this.#repair(difference, behindItsBack);
       }
       if (unexpected.length > 0) await this.#leaveUnlessLive(unexpected);
-      // Damage that came meanwhile is not to be taken for what is right: the next pass finds it.
-      const isRight = this.#differences(uid, stored).length === 0;
-      if (behindItsBack && isRight && !index.sumFits(uid)) {
-        index.settleSum(uid);
-        this.#report({ action: 'rebuilt', cause: 'sum-wrong', uid });
-      }
+      if (behindItsBack) await this.#settleSum(uid);
     } catch {
       // The disk cannot be read just now: its own audit says so, and the next pass tries again.
     } finally {
       this.#checking.delete(uid);
     }
+  }
+
+  /**
+   * The sum itself was wrong where the entries are what the disk says now: what it said before may lack a
+   * subscription whose entry is what was lost. Damage that came meanwhile is not to be taken for what is right:
+   * the next pass finds it.
+   */
+  async #settleSum(uid: Uid): Promise<void> {
+    const { disk, index } = this.#options;
+    if (index.sumFits(uid)) return;
+    const kept = index.keptSum(uid);
+    const stored = await disk.channelsOf(uid);
+    if (index.keptSum(uid) !== kept || index.sumFits(uid) || index.isLoading(uid)) return;
+    if (this.#differences(uid, stored).length > 0) return;
+    index.settleSum(uid);
+    this.#report({ action: 'rebuilt', cause: 'sum-wrong', uid });
   }
 
   /** The index routes a user whose row is gone: others may have it. */

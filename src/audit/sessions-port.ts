@@ -15,6 +15,8 @@ export interface AuditedIndex {
   isOverLimit(uid: Uid): boolean;
   /** False where the entries are not those that the index itself has put there. */
   sumFits(uid: Uid): boolean;
+  /** What the entries are compared with: it changes with each that the index itself puts there or takes away. */
+  keptSum(uid: Uid): number | undefined;
   settleSum(uid: Uid): void;
   recount(channel: ChannelKey): boolean;
   verdict(channel: ChannelKey, uid: Uid): 'live' | 'removed' | 'absent';

@@ -31,7 +31,7 @@ export function hasValue<Value>(values: FewOrMany<Value>, value: Value): boolean
   return values instanceof Set ? values.has(value) : values.includes(value);
 }
 
-export function countOf(values: FewOrMany<unknown>): number {
+export function sizeOf(values: FewOrMany<unknown>): number {
   return values instanceof Set ? values.size : values.length;
 }
 

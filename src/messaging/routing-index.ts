@@ -13,14 +13,7 @@ import {
 import type { Store } from '../storage/port.ts';
 import type { Change, Replica } from '../storage/replica-port.ts';
 import type { OnlineDevice, RoutedSession, SessionRegistry } from './port.ts';
-import {
-  countOf,
-  hasValue,
-  sumOf,
-  withValue,
-  withoutValue,
-  type FewOrMany,
-} from './few-or-many.ts';
+import { sizeOf, hasValue, sumOf, withValue, withoutValue, type FewOrMany } from './few-or-many.ts';
 import type { Presence } from './presence.ts';
 import { SharedTexts } from './shared-texts.ts';
 
@@ -134,13 +127,13 @@ export class RoutingIndex implements SessionRegistry {
   }
 
   channelCountOf(session: RoutedSession): number {
-    return countOf(this.#users.get(session.uid)?.channels ?? NO_CHANNELS);
+    return sizeOf(this.#users.get(session.uid)?.channels ?? NO_CHANNELS);
   }
 
   /** True of a user who is connected here and receives as many channels as one user may. */
   isFull(uid: Uid): boolean {
     const user = this.#users.get(uid);
-    return user !== undefined && countOf(user.channels) >= this.#options.channelsPerUserMax;
+    return user !== undefined && sizeOf(user.channels) >= this.#options.channelsPerUserMax;
   }
 
   /** What the index says of one user in one channel; `offline`: nobody of that uid is connected here. */
@@ -185,6 +178,11 @@ export class RoutingIndex implements SessionRegistry {
   sumFits(uid: Uid): boolean {
     const user = this.#users.get(uid);
     return !user || user.sum === sumOf(user.channels);
+  }
+
+  /** Of the entries that the index itself has put there; undefined of who is not connected here. */
+  keptSum(uid: Uid): number | undefined {
+    return this.#users.get(uid)?.sum;
   }
 
   /** What is there counts from now on: after its entries were compared with the disk. */

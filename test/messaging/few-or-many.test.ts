@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import {
-  countOf,
+  sizeOf,
   hasValue,
   withoutValue,
   withValue,
@@ -19,7 +19,7 @@ test('it holds what a Set holds, however values come and go', (t) => {
         if (!add) values = withoutValue(values, value);
         if (add) twin.add(value);
         else twin.delete(value);
-        t.is(countOf(values), twin.size);
+        t.is(sizeOf(values), twin.size);
       }
       for (let value = 0; value <= 20; value++) t.is(hasValue(values, value), twin.has(value));
       t.deepEqual(new Set(values), twin);
