@@ -90,6 +90,9 @@ test.serial(
   async (t) => {
     t.timeout(180_000);
     const way = await silentWay(t, Number(new URL(cluster.addresses(1).client).port));
+    // Each node tells of its own sessions: the order of the lines of two is that in which they are waited for.
+    const toldTimes = (count: number) =>
+      until(`it was told ${count} times`, () => toldOf('ann').length >= count);
     const device = async (url: string, deviceFlag: number) => {
       const one = new EasyClient({ url, uid: 'ann', deviceFlag, pingMs: 2_000, reconnect: false });
       t.teardown(() => one.stop());
@@ -97,19 +100,22 @@ test.serial(
     };
     await device(`ws://127.0.0.1:${way.port}`, 0);
     await onlineAre('ann', [0]);
+    await toldTimes(1);
     await device(cluster.addresses(1).client, 1);
     await onlineAre('ann', [0, 1]);
+    await toldTimes(2);
     await device(cluster.addresses(2).client, 2);
     await onlineAre('ann', [0, 1, 2]);
+    await toldTimes(3);
     way.fallSilent();
     const atMs = performance.now();
     await onlineAre('ann', [1, 2]);
     t.log(`offline after ${Math.round(performance.now() - atMs)} ms of silence`);
-    await until('it was told', () => toldOf('ann').length > 3);
+    await toldTimes(4);
     way.speak();
     await device(cluster.addresses(2).client, 0);
     await onlineAre('ann', [0, 1, 2]);
-    await until('it was told again', () => toldOf('ann').length > 4);
+    await toldTimes(5);
     // Uid, device flag, online or not : sessions of that device, sessions of the user.
     t.deepEqual(toldOf('ann'), [
       ...['ann-0-1:1-1', 'ann-1-1:1-2', 'ann-2-1:1-3'],
