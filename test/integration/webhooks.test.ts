@@ -80,6 +80,12 @@ async function post(k: number, path: string, body: object): Promise<Record<strin
   return JSON.parse(text) as Record<string, unknown>;
 }
 
+async function isOnline(k: number, uid: string): Promise<boolean> {
+  const url = `${cluster.addresses(k).http}/user/onlinestatus`;
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify([uid]) });
+  return ((await response.json()) as unknown[]).length > 0;
+}
+
 const group = { channel_id: 'g', channel_type: 2 };
 
 async function send(k: number, text: string): Promise<string> {
@@ -109,6 +115,10 @@ test.serial(
   async (t) => {
     await post(1, '/channel/subscriber_add', { ...group, subscribers: ['ada', 'ben', 'cy'] });
     await clientOf(t, cluster.addresses(2).client, 'ben');
+    await until('every node has ben online', async () => {
+      const found = await Promise.all(cluster.numbers.map((k) => isOnline(k, 'ben')));
+      return found.every(Boolean);
+    });
     const ids: string[] = [];
     for (let i = 0; i < 15; i++) ids.push(await send((i % 3) + 1, `m${i}`));
     await post(3, '/message/revoke', { ...group, message_id: ids[0], client_msg_no: '' });
